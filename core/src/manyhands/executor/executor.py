@@ -1,0 +1,480 @@
+"""Executor: submit, map, options, backpressure and statistics, over an engine."""
+
+import concurrent.futures
+import contextvars
+import functools
+import itertools
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Final, NoReturn, ParamSpec, TypeVar
+
+import attrs
+
+from .. import hooks
+from .._log import get_logger
+from ..errors import DeadlockError, ExecutorClosedError, UnsupportedError
+from ..future import Future, wait_limit
+from ..options import Capabilities, ExecutorOptions, TaskOptions, merge, shorten
+from ..protocols import Engine, WorkerInfo
+from .mapping import MapCall, map_chunks, map_tasks
+from .task import NO_KWARGS, ObservedTask, Task
+from .worker import current_task
+
+__all__ = ["Executor", "ExecutorStats"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+log = get_logger("manyhands.executor")
+
+_DEFAULTS: Final = TaskOptions()
+#: Most tasks of one executor that wait for tasks of the same executor at the same time.
+_MOST_LENT: Final = 1000
+_CO_COROUTINE, _CO_ASYNC_GENERATOR = 0x80, 0x200
+
+
+@attrs.frozen(kw_only=True)
+class ExecutorStats:
+    """What an executor has to do and has done."""
+
+    #: Tasks that were accepted and have not started.
+    pending: int
+    #: Tasks that run now.
+    running: int
+    #: Tasks that returned.
+    done: int
+    #: Tasks that raised.
+    failed: int
+    #: Tasks that were cancelled.
+    cancelled: int
+    #: The workers that live now.
+    workers: tuple[WorkerInfo, ...]
+
+
+class Gate:
+    """Backpressure: at most *limit* tasks are inside."""
+
+    def __init__(self, limit: int) -> None:
+        self._free = limit
+        self._changed = threading.Condition()
+        self._closed: ExecutorClosedError | None = None
+
+    def enter(self, task: "Task[Any]") -> None:
+        """Wait for room; ExecutorClosedError when it is closed, also while waiting."""
+        with self._changed:
+            while self._free == 0 and self._closed is None:
+                self._changed.wait()
+            if self._closed is not None:
+                task.withdraw()
+                raise self._closed.copy()
+            self._free -= 1
+        task.add_done_callback(self._leave)
+
+    def _leave(self, _: object) -> None:
+        with self._changed:
+            self._free += 1
+            self._changed.notify()
+
+    def close(self, error: ExecutorClosedError) -> None:
+        """Nobody gets in any more."""
+        with self._changed:
+            self._closed = error
+            self._changed.notify_all()
+
+
+#: Those that live, to be told of a fork.
+_pools: "weakref.WeakSet[Pool]" = weakref.WeakSet()
+
+
+class Pool:
+    """What an executor and its views share: the engine, the counts and whether it is open."""
+
+    def __init__(self, engine: Engine, options: ExecutorOptions) -> None:
+        self.engine = engine
+        self.options = options
+        self.size: int = options.max_workers or 1
+        self.gate = Gate(options.max_pending) if options.max_pending else None
+        self.closed: ExecutorClosedError | None = None
+        self.inherited = False
+        self._lent: list[Task[Any]] = []
+        self._resizing = threading.RLock()
+        # ``next`` on a counter is a single atomic step.
+        self._counters = [itertools.count() for _ in range(4)]
+        self.next_id, self.done, self.failed, self.cancelled = (counter.__next__ for counter in self._counters)
+        self._asked = 0  # how often the counters were read: that counts, too
+        _pools.add(self)
+
+    def stats(self) -> ExecutorStats:
+        workers = tuple(self.engine.workers())
+        with self._resizing:
+            submitted, done, failed, cancelled = (next(counter) - self._asked for counter in self._counters)
+            self._asked += 1
+        running = sum(1 for worker in workers if worker.state == "busy")
+        pending = max(0, submitted - running - done - failed - cancelled)
+        return ExecutorStats(
+            pending=pending, running=running, done=done, failed=failed, cancelled=cancelled, workers=workers
+        )
+
+    def resize(self, n: int) -> None:
+        with self._resizing:
+            self.size = n
+            self.engine.resize(n + len(self._lent))
+
+    @contextmanager
+    def lending(self) -> Iterator[None]:
+        """
+        Around a wait for a task of this pool.
+
+        A task of the same pool that waits lends its place to somebody else meanwhile; else a pool
+        full of such tasks would stand still.
+        """
+        task = current_task_of(self)
+        if task is None:
+            yield
+            return
+        with self._resizing:
+            if len(self._lent) >= _MOST_LENT:
+                waiting = {f"task {t.id} ({t.name})": "a task of its own executor" for t in self._lent[-10:]}
+                raise DeadlockError(f"{_MOST_LENT} tasks wait for tasks of their own executor", graph=waiting)
+            self._lent.append(task)
+            self.engine.resize(self.size + len(self._lent))
+        try:
+            yield
+        finally:
+            with self._resizing:
+                self._lent.remove(task)
+                self.engine.resize(self.size + len(self._lent))
+
+    def shut(self, reason: str, at: str) -> None:
+        """Accept nothing more."""
+        if self.closed is None:
+            self.closed = ExecutorClosedError(reason, closed_at=at)
+        if self.gate is not None:
+            self.gate.close(self.closed)
+
+
+def _close_inherited() -> None:
+    """In a forked child the workers are not there."""
+    for pool in tuple(_pools):
+        pool.closed = ExecutorClosedError("the executor was inherited through fork: make a new one in this process")
+        pool.inherited = True
+        pool.gate = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_inherited)
+
+
+class Executor(concurrent.futures.Executor):
+    """
+    Runs calls on the workers of a backend; made by ``backend.executor(...)`` or ``open_executor``.
+
+    A :class:`concurrent.futures.Executor`: submit, map and shutdown behave as there unless a
+    docstring says more. May be used from any thread; passed to a task it is the same executor.
+    """
+
+    def __init__(self, backend: Any, engine: Engine, options: ExecutorOptions, *, name: str = "executor") -> None:
+        self.backend = backend
+        self.capabilities: Capabilities = backend.capabilities
+        self.name = name
+        self._pool = Pool(engine, options)
+        self._options = _DEFAULTS
+        self._owns_backend = False
+        self._task_type: type[Task[Any]] = ObservedTask if hooks.observed() else Task
+        self._checked: object = None
+        # Dropped with work pending, it finishes that work and goes.
+        self._dropped = weakref.finalize(self, engine.close, cancel=False, deadline=0)
+        self._dropped.atexit = False
+
+    # Submitting.
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """
+        Have ``fn(*args, **kwargs)`` called by a worker.
+
+        Raises:
+            TypeError: *fn* is not callable, or is a coroutine function.
+            ExecutorClosedError: the executor was shut down.
+            ExecutorBrokenError: it cannot have workers any more.
+            ResourceError: there is no worker and the machine has none to give.
+            SerializationError: the call cannot cross to a worker (only where workers are elsewhere).
+        """
+        if fn is not self._checked:
+            _check_callable(fn)
+            self._checked = fn
+        pool = self._pool
+        if pool.closed is not None:
+            raise pool.closed.copy()
+        options = self._options
+        task = self._task_type(
+            self, pool.next_id(), fn, args, kwargs or NO_KWARGS, copy_context() if options.context else None, options
+        )
+        if pool.gate is not None:
+            pool.gate.enter(task)
+        pool.engine.start(task)
+        if pool.closed is not None and task.withdraw():  # closed meanwhile, and nobody will take it
+            raise pool.closed.copy()
+        return task
+
+    def _make_task(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> "Task[Any]":
+        """For ``map``: a task without keywords, not yet started."""
+        options = self._options
+        context = copy_context() if options.context else None
+        return self._task_type(self, self._pool.next_id(), fn, args, NO_KWARGS, context, options)
+
+    def _start(self, task: "Task[Any]") -> None:
+        """For ``map``: as ``submit``, but also after shutdown, to finish what was accepted before."""
+        self._pool.engine.start(task)
+
+    def map(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int | None = None,
+        buffersize: int | None = None,
+        return_exceptions: bool = False,
+    ) -> Iterator[T]:
+        """
+        The results of ``fn`` over the *iterables*, in their order.
+
+        Without *buffersize* the input is taken at once and every call is made even if nobody looks
+        at the results. With it, the input is read in the consumer's thread, never more than that
+        many items ahead of the results that were taken, so it may be endless.
+
+        Args:
+            timeout: Seconds from now until the last result must be there; else TimeoutError.
+            chunksize: Items per hand-over to a worker; None adapts to the measured time of a call,
+                starts at 1, and never keeps an item from a worker that is free.
+            buffersize: Most items taken whose results were not.
+            return_exceptions: Yield exceptions instead of raising the first one.
+
+        Raises:
+            TypeError: there is no iterable, or a size is not an integer.
+            ValueError: a size is less than 1.
+        """
+        if not iterables:
+            raise TypeError("map needs at least one iterable")
+        items = iter(iterables[0]) if len(iterables) == 1 else zip(*iterables, strict=False)
+        return self._map(fn, items, len(iterables) > 1, timeout, chunksize, buffersize, return_exceptions, True)
+
+    def starmap(
+        self,
+        fn: Callable[..., T],
+        iterable: Iterable[Iterable[Any]],
+        *,
+        timeout: float | None = None,
+        chunksize: int | None = None,
+        buffersize: int | None = None,
+        return_exceptions: bool = False,
+    ) -> Iterator[T]:
+        """As :meth:`map`, with each item of *iterable* being the arguments of one call."""
+        return self._map(fn, iter(iterable), True, timeout, chunksize, buffersize, return_exceptions, True)
+
+    def map_unordered(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int | None = None,
+        buffersize: int | None = None,
+        return_exceptions: bool = False,
+    ) -> Iterator[T]:
+        """As :meth:`map`, with the results as they come."""
+        if not iterables:
+            raise TypeError("map_unordered needs at least one iterable")
+        items = iter(iterables[0]) if len(iterables) == 1 else zip(*iterables, strict=False)
+        return self._map(fn, items, len(iterables) > 1, timeout, chunksize, buffersize, return_exceptions, False)
+
+    def _map(
+        self,
+        fn: Callable[..., T],
+        items: Iterator[Any],
+        star: bool,
+        timeout: float | None,
+        chunksize: int | None,
+        buffersize: int | None,
+        return_exceptions: bool,
+        ordered: bool,
+    ) -> Iterator[T]:
+        _check_callable(fn)
+        _check_size("chunksize", chunksize)
+        _check_size("buffersize", buffersize)
+        if self._pool.closed is not None:
+            raise self._pool.closed.copy()
+        limit = wait_limit(timeout)
+        call = MapCall(
+            executor=self,
+            fn=fn,
+            items=items,
+            star=star,
+            ordered=ordered,
+            deadline=None if limit is None else self.backend.monotonic() + limit,
+            chunksize=chunksize,
+            buffersize=buffersize,
+            return_exceptions=return_exceptions,
+        )
+        # Options and observers are per task: then each item is one.
+        one_each = chunksize == 1 or self._options is not _DEFAULTS or self._task_type is not Task
+        return map_tasks(call) if one_each else map_chunks(call)
+
+    def with_options(self, **options: Any) -> "ExecutorView":
+        """
+        A view of this executor whose tasks have other options.
+
+        Args:
+            options: ``timeout`` (seconds from the start of a task; the work is stopped),
+                ``retries``, ``retry_on``, ``priority`` (higher first), ``name``, ``grace``
+                (seconds), ``context``; see :class:`TaskOptions`.
+
+        Raises:
+            ConfigError: an option is unknown or out of bounds.
+            UnsupportedError: the backend cannot stop a running task, and *timeout* asks for it.
+        """
+        merged = merge(self._options, options)
+        if merged.timeout is not None and not self.capabilities.task_timeout:
+            raise UnsupportedError(self.backend.name, "a timeout for running tasks", capability="task_timeout")
+        return ExecutorView(self, merged)
+
+    # Looking after it.
+
+    def resize(self, n: int) -> None:
+        """Have at most *n* workers from now on; surplus ones end after their task."""
+        attrs.evolve(self._pool.options, max_workers=n)  # checks it
+        if n is None:
+            raise TypeError("resize needs a number of workers, got None")
+        self._pool.resize(n)
+
+    def stats(self) -> ExecutorStats:
+        """The counts at this moment."""
+        return self._pool.stats()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """
+        Accept nothing more; what was accepted is finished.
+
+        Args:
+            wait: Return when all is done and the workers have ended.
+            cancel_futures: Cancel what has not started.
+        """
+        self._close("the executor was shut down", cancel=cancel_futures, deadline=None if wait else 0)
+
+    def terminate_workers(self) -> None:
+        """Cancel what has not started, ask what runs to stop, and end in grace + 2 s whatever happens."""
+        self._abort(self._pool.options.grace)
+
+    def kill_workers(self) -> None:
+        """As :meth:`terminate_workers`, without the grace."""
+        self._abort(0)
+
+    def _abort(self, grace: float) -> None:
+        self._close("the executor was terminated", cancel=True, deadline=0)
+        for worker in self._pool.engine.workers():
+            task = getattr(worker, "task", None)
+            if task is not None:
+                task.cancel_requested = True
+        self._close("the executor was terminated", cancel=True, deadline=grace)
+        for worker in self._pool.engine.workers():
+            task = getattr(worker, "task", None)
+            if task is not None and task.abandon():
+                log.warning("worker.abandoned", worker=worker.name, task=task.id, name=task.name, grace_s=grace)
+
+    def _close(self, reason: str, *, cancel: bool, deadline: float | None) -> None:
+        self._dropped.detach()
+        if self._pool.inherited:
+            return
+        self._pool.shut(reason, caller())
+        here = current_task_of(self._pool)
+        if here is not None and deadline is None:
+            raise DeadlockError(f"task {here.id} ({here.name}) cannot wait for the end of the executor it runs in")
+        self._pool.engine.close(cancel=cancel, deadline=deadline)
+        if self._owns_backend:
+            self.backend.close(cancel=cancel)
+
+    def __enter__(self) -> "Executor":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None and issubclass(kind, (KeyboardInterrupt, SystemExit)):
+            self.terminate_workers()
+        else:
+            self.shutdown(wait=True)
+
+    async def __aenter__(self) -> "Executor":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        import asyncio
+
+        await asyncio.to_thread(self.__exit__, kind, error, trace)
+
+    def __repr__(self) -> str:
+        state = "open" if self._pool.closed is None else "closed"
+        return f"<Executor {self.name} of {self.backend.name}, {self._pool.size} workers, {state}>"
+
+
+class ExecutorView(Executor):
+    """An executor seen through other task options; it belongs to the one it was made from."""
+
+    def __init__(self, executor: Executor, options: TaskOptions) -> None:
+        self.backend = executor.backend
+        self.capabilities = executor.capabilities
+        self.name = executor.name
+        self._pool = executor._pool
+        self._options = options
+        self._task_type = executor._task_type
+        self._checked = None
+        self._of = executor  # keeps it from being dropped
+
+    def _refuse(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        raise TypeError("this is a view made by with_options; shut down the executor it was made from")
+
+    shutdown = terminate_workers = kill_workers = __enter__ = __exit__ = _refuse
+    __aenter__ = __aexit__ = _refuse
+
+
+copy_context = contextvars.copy_context
+
+
+def current_task_of(pool: Pool) -> "Task[Any] | None":
+    """The task of *pool* that this code runs in."""
+    task = current_task()
+    return task if task is not None and task._executor._pool is pool else None
+
+
+def caller() -> str:
+    """``file:line`` of the first frame outside of manyhands."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and str(frame.f_globals.get("__name__", "")).split(".")[0].startswith("manyhands"):
+        frame = frame.f_back
+    return "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _check_callable(fn: Any) -> None:
+    if not callable(fn):
+        raise TypeError(f"the first argument must be callable, got {shorten(fn)}")
+    inner = fn
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    code = getattr(getattr(inner, "__func__", inner), "__code__", None)
+    if code is not None and code.co_flags & (_CO_COROUTINE | _CO_ASYNC_GENERATOR):
+        raise TypeError(
+            f"{code.co_qualname} is a coroutine function: its calls run in an event loop, pass a plain function"
+        )
+
+
+def _check_size(name: str, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer or None, got {shorten(value)}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")

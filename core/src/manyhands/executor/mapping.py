@@ -1,0 +1,410 @@
+"""
+How ``map`` hands out its items.
+
+``map_tasks`` makes a task of each item. ``map_chunks``, the default, adapts: a few *runners*,
+tasks of the pool like any other, take chunks of what is left, run them at the speed of a C loop
+and queue up again, so that other tasks get their turn. A chunk is as long as the measured time of
+a call says. Since an item that another worker could start must not wait in somebody's chunk, a
+runner that finds nothing left takes half of what another runner has not begun. That is sound
+because both ends of a deque are atomic: its runner takes from the left, a thief from the right.
+"""
+
+import itertools
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from ..future import Future
+
+if TYPE_CHECKING:
+    from .executor import Executor
+    from .task import Task
+
+__all__ = ["MapCall", "map_chunks", "map_tasks"]
+
+#: How long a chunk should take, in seconds: long enough to forget its cost, short enough to share.
+_CHUNK_S: Final = 0.003
+#: A chunk is at most this many times as long as the one before.
+_GROWTH: Final = 16
+
+
+@attrs.frozen(kw_only=True)
+class MapCall:
+    """One call of ``executor.map`` or of one of its sisters."""
+
+    executor: "Executor"
+    fn: Callable[..., Any]
+    #: The input; each item is one argument, or with *star* all of them.
+    items: Iterator[Any]
+    star: bool
+    ordered: bool
+    #: When the last result must be there, on the backend's monotonic clock.
+    deadline: float | None
+    chunksize: int | None
+    buffersize: int | None
+    return_exceptions: bool
+
+    def remaining(self) -> float | None:
+        """Seconds until the deadline."""
+        return None if self.deadline is None else self.deadline - self.executor.backend.monotonic()
+
+
+class _Source:
+    """The input; an error of its iterator is kept until the results before it were taken."""
+
+    def __init__(self, call: MapCall) -> None:
+        self._items = call.items
+        self._window = call.buffersize
+        self.error: BaseException | None = None
+        self.ended = False
+
+    def take(self, outstanding: int) -> list[Any]:
+        """What fits into the window beside *outstanding* items, once half of it is free."""
+        if self.ended:
+            return []
+        if self._window is None:
+            self.ended = True
+            return list(self._items)
+        room = self._window - outstanding
+        if outstanding > self._window // 2:
+            return []
+        taken: list[Any] = []
+        try:
+            taken.extend(itertools.islice(self._items, room))
+        except BaseException as error:
+            self.error = error
+        self.ended = self.error is not None or len(taken) < room
+        return taken
+
+
+# One task per item.
+
+
+def map_tasks(call: MapCall) -> Iterator[Any]:
+    """A task per item: options, observers and retries are per task."""
+    source = _Source(call)
+    results = _task_results if call.ordered else _unordered_task_results
+    return results(call, source, deque(_start_tasks(call, source.take(0))))
+
+
+def _start_tasks(call: MapCall, items: list[Any]) -> "list[Task[Any]]":
+    make = call.executor._make_task
+    tasks = [make(call.fn, item if call.star else (item,)) for item in items]
+    for task in tasks:
+        call.executor._start(task)
+    return tasks
+
+
+def _task_results(call: MapCall, source: _Source, tasks: "deque[Task[Any]]") -> Iterator[Any]:
+    try:
+        while tasks:
+            yield _outcome(tasks.popleft(), call)
+            if not source.ended:
+                tasks.extend(_start_tasks(call, source.take(len(tasks))))
+        if source.error is not None:
+            raise source.error
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _unordered_task_results(call: MapCall, source: _Source, tasks: "deque[Task[Any]]") -> Iterator[Any]:
+    waiting = set(tasks)
+    tasks.clear()
+    completed: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    for task in waiting:
+        task.add_done_callback(completed.put)
+    try:
+        while waiting:
+            try:
+                with call.executor._pool.lending():
+                    task = completed.get(timeout=call.remaining())
+            except (queue.Empty, ValueError):  # ValueError: the deadline has passed already
+                raise TimeoutError from None
+            waiting.discard(task)
+            yield _outcome(task, call)
+            for fresh in _start_tasks(call, source.take(len(waiting))):
+                waiting.add(fresh)
+                fresh.add_done_callback(completed.put)
+        if source.error is not None:
+            raise source.error
+    finally:
+        for task in waiting:
+            task.cancel()
+
+
+def _outcome(task: "Task[Any]", call: MapCall) -> Any:
+    if not call.return_exceptions:
+        return task.result(call.remaining())
+    error = task.exception(call.remaining())
+    return task.result() if error is None else error
+
+
+# Chunks.
+
+
+class _Results(list[Any]):
+    """The results of one chunk, in the order of its items."""
+
+    __slots__ = ("failed",)
+
+    def __init__(self) -> None:
+        #: Whether there is a _Failure among them.
+        self.failed = False
+
+
+class _Failure:
+    """An exception in its place among the results."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        # Without our frame the traceback starts in the user's code.
+        trace = error.__traceback__
+        self.error = error.with_traceback(trace and trace.tb_next)
+
+
+class _Node:
+    """A place in the chain of results; the last one is open, or holds None: that was all."""
+
+    __slots__ = ("future", "next")
+
+    def __init__(self) -> None:
+        self.future: Future[_Results | None] = Future()
+        self.next: _Node | None = None
+
+
+class _Chunk:
+    """Consecutive items; their runner works from the left, thieves take from the right."""
+
+    __slots__ = ("items", "node", "size")
+
+    def __init__(self, items: "deque[Any]", node: _Node) -> None:
+        self.items = items
+        self.node = node
+        #: How many of them are its own: thieves subtract what they take, under the job's lock.
+        self.size = len(items)
+
+
+class _Runner:
+    """A task that runs one chunk; it is done with when that task is."""
+
+    def __init__(self, job: "_Job") -> None:
+        self.job = job
+        self.chunk: _Chunk | None = None
+        self.task: Task[Any] = job.executor._make_task(self.run, ())
+
+    def run(self) -> None:
+        self.chunk = self.job.take()
+        if self.chunk is not None:
+            self.job.work(self.chunk)
+            self.chunk = None
+
+    def done(self, _: object) -> None:
+        self.job.runner_done(self)
+
+
+class _Job:
+    """What is left to hand out, who works on what, and the chain of results."""
+
+    def __init__(self, call: MapCall) -> None:
+        self.executor = call.executor
+        self._fn = call.fn
+        self._apply: Callable[..., Iterator[Any]] = itertools.starmap if call.star else map
+        self._ordered = call.ordered
+        self._fixed = call.chunksize
+        self._lock = threading.RLock()  # reentrant: a collected consumer may call ``stop`` from inside
+        self._left: deque[tuple[Iterator[Any], int]] = deque()
+        self._count_left = 0
+        self._unfinished = 0
+        self._ended = False
+        self._size = 1
+        self._chunks: list[_Chunk] = []
+        self._runners: set[_Runner] = set()
+        self.head = self._tail = _Node()
+
+    # For the consumer.
+
+    def feed(self, items: list[Any], *, last: bool) -> None:
+        """More to do; *last* says that there will be no more."""
+        with self._lock:
+            if items:
+                self._left.append((iter(items), len(items)))
+                self._count_left += len(items)
+                self._unfinished += len(items)
+            self._ended = last
+        self._start_runners()
+        self._end_if_done()
+
+    def stop(self) -> None:
+        """Nobody wants more results: start nothing more."""
+        with self._lock:
+            self._left.clear()
+            self._count_left = 0
+            for chunk in self._chunks:
+                chunk.size -= len(chunk.items)
+                chunk.items.clear()
+            runners = tuple(self._runners)
+        for runner in runners:
+            runner.task.cancel()
+
+    # For the runners.
+
+    def _start_runners(self) -> None:
+        """Have as many runners as there are workers that could be busy."""
+        while True:
+            with self._lock:
+                startable = self._count_left + sum(1 + len(chunk.items) for chunk in self._chunks)
+                if len(self._runners) >= min(self.executor._pool.size, startable):
+                    return
+                runner = _Runner(self)
+                self._runners.add(runner)
+            runner.task.add_done_callback(runner.done)
+            self.executor._start(runner.task)
+
+    def runner_done(self, runner: _Runner) -> None:
+        with self._lock:
+            self._runners.discard(runner)
+        if runner.task.cancelled():  # by ``stop``, or the executor was shut down without mercy
+            self._fail(runner)
+        else:
+            self._start_runners()
+
+    def _fail(self, runner: _Runner) -> None:
+        """Nobody will deliver the runner's chunk, and after the last runner nothing at all."""
+        if runner.chunk is not None and not runner.chunk.node.future.done():
+            runner.chunk.node.future.set_exception(CancelledError())
+        if not self._runners and not self._tail.future.done():
+            self._tail.future.set_exception(CancelledError())
+
+    def take(self) -> _Chunk | None:
+        """The next chunk of what is left, else half of what another runner has not begun."""
+        with self._lock:
+            if self._count_left:
+                node = self._place() if self._ordered else _Node()
+                chunk = _Chunk(self._cut(), node)
+            else:
+                victim = max(self._chunks, key=lambda chunk: len(chunk.items), default=None)
+                stolen = _steal(victim) if victim is not None else None
+                if victim is None or not stolen:
+                    return None
+                victim.size -= len(stolen)
+                chunk = _Chunk(stolen, _Node())
+                chunk.node.next, victim.node.next = victim.node.next, chunk.node
+            self._chunks.append(chunk)
+            return chunk
+
+    def _cut(self) -> "deque[Any]":
+        """The items of the next chunk."""
+        items, count = self._left[0]
+        fair = self._count_left // self.executor._pool.size
+        size = min(count, self._fixed or max(1, min(self._size, fair)))
+        if size == count:
+            self._left.popleft()
+        else:
+            self._left[0] = (items, count - size)
+        self._count_left -= size
+        return deque(itertools.islice(items, size))
+
+    def _place(self) -> _Node:
+        """The next place in the order of results."""
+        node = self._tail
+        self._tail = node.next = _Node()
+        return node
+
+    def work(self, chunk: _Chunk) -> None:
+        """Run the chunk and put its results where they belong."""
+        began = time.perf_counter()
+        results = self._call_each(chunk)
+        took = time.perf_counter() - began
+        with self._lock:
+            self._chunks.remove(chunk)
+            if took > 0:
+                self._size = max(1, min(self._size * _GROWTH, int(len(results) * _CHUNK_S / took)))
+            self._unfinished -= len(results)
+            node = chunk.node if self._ordered else self._place()
+        if not node.future.done():  # the executor gave up on this runner
+            node.future.set_result(results)
+        self._end_if_done()
+
+    def _call_each(self, chunk: _Chunk) -> _Results:
+        results = _Results()
+        # Not iter(popleft, sentinel): that compares each item, and an array does not like it.
+        calls = self._apply(self._fn, map(deque.popleft, itertools.repeat(chunk.items)))
+        while True:
+            failure: BaseException
+            try:
+                results.extend(calls)
+                failure = StopIteration()  # raised by the function: it ends the loop, and its value is lost
+            except BaseException as error:
+                failure = error
+            with self._lock:
+                begun = chunk.size - len(chunk.items)
+            if begun == len(results):  # no: it was the empty deque that raised
+                return results
+            results.append(_Failure(failure))
+            results.failed = True
+
+    def _end_if_done(self) -> None:
+        with self._lock:
+            done = self._ended and not self._unfinished and not self._tail.future.done()
+            tail = self._tail
+        if done:
+            tail.future.set_result(None)
+
+
+def _steal(victim: _Chunk) -> "deque[Any]":
+    """The right half, rounded up, of what *victim* has not begun."""
+    stolen: deque[Any] = deque()
+    try:
+        for _ in range((len(victim.items) + 1) // 2):
+            stolen.appendleft(victim.items.pop())
+    except IndexError:  # its runner was faster
+        pass
+    return stolen
+
+
+def map_chunks(call: MapCall) -> Iterator[Any]:
+    """Chunks that adapt, or of a fixed ``chunksize``."""
+    job = _Job(call)
+    source = _Source(call)
+    first = source.take(0)
+    job.feed(first, last=source.ended)
+    return itertools.chain.from_iterable(_result_lists(call, job, source, len(first)))
+
+
+def _result_lists(call: MapCall, job: _Job, source: _Source, outstanding: int) -> Iterator[list[Any]]:
+    node = job.head
+    try:
+        while (results := node.future.result(call.remaining())) is not None:
+            if results.failed:
+                yield from _with_failures(results, call.return_exceptions)
+            else:
+                yield results
+            outstanding -= len(results)
+            if not source.ended:
+                fresh = source.take(outstanding)
+                outstanding += len(fresh)
+                job.feed(fresh, last=source.ended)
+            assert node.next is not None  # a place is filled only after the next one was made
+            node = node.next
+        if source.error is not None:
+            raise source.error
+    finally:
+        job.stop()
+
+
+def _with_failures(results: list[Any], return_exceptions: bool) -> Iterator[list[Any]]:
+    """The results up to the first exception, and that raised; or all, with the exceptions as values."""
+    if return_exceptions:
+        yield [result.error if type(result) is _Failure else result for result in results]
+        return
+    first = next(index for index, result in enumerate(results) if type(result) is _Failure)
+    yield results[:first]
+    raise results[first].error

@@ -1,0 +1,258 @@
+"""Task: the future that an executor hands out, and at the same time what its engine runs."""
+
+import contextvars
+import time
+from collections.abc import Callable
+from concurrent.futures._base import CANCELLED_AND_NOTIFIED, FINISHED, PENDING
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from .. import hooks
+from .._log import get_logger
+from ..errors import ExecutorClosedError
+from ..future import Future
+from ..options import TaskOptions
+from .worker import Worker, current_worker, here
+
+if TYPE_CHECKING:
+    from .executor import Executor
+
+__all__ = ["Task"]
+
+T = TypeVar("T")
+log = get_logger("manyhands.executor")
+
+#: Most tasks have none: they share this one, which nobody changes.
+NO_KWARGS: Final[dict[str, Any]] = {}
+
+
+class Task(Future[T]):
+    """
+    A call on its way through an engine (see :class:`manyhands.protocols.Runnable`).
+
+    The right to make a running task final belongs to whoever takes it out of its worker's
+    ``tasks``, a single atomic step: that is the worker itself, or somebody who has given up on it.
+    Its function and arguments are dropped when it is done.
+    """
+
+    __slots__ = (
+        "_executor",
+        "_worker",
+        "args",
+        "attempt",
+        "cancel_requested",
+        "context",
+        "fn",
+        "id",
+        "kwargs",
+        "options",
+    )
+
+    def __init__(
+        self,
+        executor: "Executor",
+        task_id: int,
+        fn: Callable[..., T],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        context: contextvars.Context | None,
+        options: TaskOptions,
+    ) -> None:
+        # Future.__init__ in place: this is the hot path of submit.
+        self._phase = PENDING
+        self._started = self._cancelling = False
+        self._result = self._exception = self._trace = self._watch = self._callbacks = None
+        self._executor = executor
+        self._worker: Any = None
+        self.id = task_id
+        self.fn = fn
+        self.args = args
+        self.kwargs = kwargs
+        self.context = context
+        self.options = options
+        self.attempt = 1
+        #: Whether somebody asked the running task to stop.
+        self.cancel_requested = False
+
+    @property
+    def name(self) -> str:
+        """What logs and errors call it."""
+        if self.options.name is not None:
+            return self.options.name
+        if self.fn is _done:
+            return f"#{self.id}"
+        return getattr(self.fn, "__qualname__", None) or repr(self.fn)
+
+    # For the engine.
+
+    def run(self, worker: Worker | None = None) -> None:
+        """Claim it, call it here, deliver what came of it; never raises."""
+        if worker is None:
+            worker = current_worker()
+        if not self.claim(worker):
+            return
+        try:
+            if self.context is None:
+                value = self.fn(*self.args, **self.kwargs)
+            else:
+                value = self.context.run(self.fn, *self.args, **self.kwargs)
+        except BaseException as error:
+            # Without this frame the traceback starts in the user's code, and holds no cycle.
+            trace = error.__traceback__
+            error.__traceback__ = trace and trace.tb_next
+            self.fail(error)
+            return
+        self.finish(value)
+
+    def claim(self, worker: Any = None) -> bool:
+        """Tell that it starts now; False when it was cancelled meanwhile."""
+        if not self._may_start():
+            return False
+        if worker is None:
+            worker = Worker()
+        self._worker = worker
+        worker.tasks.append(self)
+        return True
+
+    def finish(self, value: T) -> None:
+        """Deliver the result."""
+        if not self._take():
+            log.debug("task.delivered_late", task=self.id)
+            return
+        self._result = value
+        self._close(None)
+
+    def fail(self, error: BaseException) -> None:
+        """Deliver the exception, or try again."""
+        if not self._take():
+            log.debug("task.delivered_late", task=self.id)
+            return
+        if self._may_retry(error) and self._retry():
+            return
+        self._close(error)
+
+    def _take(self) -> bool:
+        """Take the running task from its worker, and with it the right to say how it ends."""
+        try:
+            self._worker.tasks.remove(self)
+        except ValueError:
+            return False
+        return True
+
+    def _close(self, error: BaseException | None, phase: str = FINISHED) -> None:
+        """Make it final; the caller has the right to."""
+        pool = self._executor._pool
+        if error is None:
+            pool.done() if phase is FINISHED else pool.cancelled()
+        else:
+            pool.failed()
+            self._exception = error
+            self._trace = error.__traceback__
+        self._phase = phase
+        if self._watch is not None or self._callbacks is not None:
+            self._announce()
+        # Arguments live no longer than the task needs them.
+        self.fn = _done
+        self.args = ()
+        self.kwargs = NO_KWARGS
+        self.context = None
+
+    def _may_retry(self, error: BaseException) -> bool:
+        options = self.options
+        return self.attempt <= options.retries and isinstance(error, options.retry_on) and not self.cancel_requested
+
+    def _retry(self) -> bool:
+        """Put it back; False when the engine takes no more."""
+        self.attempt += 1
+        self._started = False
+        try:
+            self._executor._pool.engine.start(self)
+        except Exception as error:
+            log.debug("task.not_retried", task=self.id, reason=repr(error))
+            return not self._may_start()  # False only if it was cancelled in between
+        return True
+
+    def withdraw(self) -> bool:
+        """Take it back from the engine before it starts, as if it had never been submitted."""
+        return self._cancel(CANCELLED_AND_NOTIFIED)
+
+    def abandon(self) -> bool:
+        """Give up on it while it runs; what it delivers later is dropped."""
+        if not self._take():
+            return False
+        self._close(None, CANCELLED_AND_NOTIFIED)
+        return True
+
+    # For the caller.
+
+    def cancel(self, *, running: bool = False) -> bool:
+        """See :meth:`Future.cancel`. Waiters are told at once, not when a worker meets it."""
+        if self._cancel(CANCELLED_AND_NOTIFIED) or self.cancelled():
+            return True
+        if not running or self.done():
+            return False
+        self.cancel_requested = True
+        try:
+            return self._executor._pool.engine.stop(self, kill=False)
+        except Exception as error:  # cancel never raises
+            log.warning("task.not_stopped", task=self.id, reason=repr(error))
+            return False
+
+    def _cancel(self, phase: str) -> bool:
+        if not super()._cancel(phase):
+            return False
+        self._executor._pool.cancelled()
+        self.fn = _done
+        self.args = ()
+        self.kwargs = NO_KWARGS
+        self.context = None
+        return True
+
+    def _settle(self, phase: str, result: Any, error: BaseException | None) -> bool:
+        """``set_result`` and ``set_exception`` by somebody who is not its engine."""
+        if self._started and not self._take():
+            return False
+        return super()._settle(phase, result, error)
+
+    def _wait(self, timeout: float | None) -> None:
+        if here() is None:
+            super()._wait(timeout)
+        else:
+            with self._executor._pool.lending():
+                super()._wait(timeout)
+
+    def __repr__(self) -> str:
+        return super().__repr__().replace("<Task", f"<Task {self.id}", 1)
+
+
+def _done(*_args: Any, **_kwargs: Any) -> Any:
+    raise ExecutorClosedError("the task is done")
+
+
+class ObservedTask(Task[T]):
+    """A task of an executor that was made while somebody observed."""
+
+    __slots__ = ("_began",)
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._began = 0.0
+        hooks.call("manyhands_task_submitted", executor=self._executor, task=self)
+
+    def claim(self, worker: Any = None) -> bool:
+        if not super().claim(worker):
+            return False
+        self._began = time.perf_counter()
+        hooks.call("manyhands_task_started", task=self, worker=worker)
+        return True
+
+    def _close(self, error: BaseException | None, phase: str = FINISHED) -> None:
+        outcome = "cancelled" if phase != FINISHED else "done" if error is None else "failed"
+        took = time.perf_counter() - self._began
+        hooks.call("manyhands_task_finished", task=self, worker=self._worker, outcome=outcome, duration_s=took)
+        super()._close(error, phase)
+
+    def _cancel(self, phase: str) -> bool:
+        if not super()._cancel(phase):
+            return False
+        hooks.call("manyhands_task_finished", task=self, worker=None, outcome="cancelled", duration_s=0.0)
+        return True

@@ -1,0 +1,408 @@
+"""
+Future: a :class:`concurrent.futures.Future` that weighs a fifth of it and takes no lock on its way.
+
+The standard library's future has a condition from birth and locks it for each step. Here:
+
+- ``_phase`` is PENDING until the one store that makes it final; ``_started`` says whether it runs.
+- The condition, the *watch*, comes to life when somebody waits. Who finishes stores the phase and
+  then looks for a watch; who makes a watch stores it and then looks at the phase. So at least one
+  of the two sees the other, and announces the end under the watch, once.
+- The standard library's ``wait`` and ``as_completed`` read ``_state`` and leave their waiters
+  under the condition. So as long as a watch is not told, ``_state`` hides the end from them.
+- Callbacks are left in a deque in the same way, and whoever sees the end takes them out.
+- Who cancels raises a flag and then looks whether it has started; who starts says so and then
+  looks for the flag. Only if there is one do they meet at ``_guard``.
+
+``_guard`` is an RLock, and what is done under it is a test and a store with no call between them:
+a signal handler or finalizer that comes in between finds a consistent future.
+"""
+
+import concurrent.futures
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ALL_COMPLETED, CancelledError, InvalidStateError
+from concurrent.futures._base import (
+    CANCELLED,
+    CANCELLED_AND_NOTIFIED,
+    FINISHED,
+    LOGGER,
+    PENDING,
+    RUNNING,
+    DoneAndNotDoneFutures,
+)
+from types import TracebackType
+from typing import Any, Final, TypeVar
+
+from .errors import SerializationError
+
+__all__ = ["Future", "as_completed", "wait"]
+
+T = TypeVar("T")
+
+_CANCELLED: Final = frozenset((CANCELLED, CANCELLED_AND_NOTIFIED))
+_guard = threading.RLock()
+
+
+def _renew_guard() -> None:
+    """In a forked child the thread that held the guard may be gone."""
+    global _guard
+    _guard = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_guard)
+
+
+class _Watch(threading.Condition):
+    """The condition of a future that somebody watches, and the standard library's waiters on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiters: list[Any] = []
+        #: Whether the waiters know of the end.
+        self.told = False
+
+
+class _Slotted(type):
+    """
+    Makes classes without ``__static_attributes__``.
+
+    From 3.14 on CPython reserves room in each instance for the names listed there, though all of
+    ours are slots: half as much memory again for a future.
+    """
+
+    def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> "_Slotted":
+        namespace.pop("__static_attributes__", None)
+        return super().__new__(cls, name, bases, namespace, **options)
+
+
+class Future(concurrent.futures.Future[T], metaclass=_Slotted):
+    """
+    The result of a task that may not be there yet; the :class:`concurrent.futures.Future` API.
+
+    What is more: it can be awaited in asyncio, ``cancel(running=True)`` also stops a running task
+    where the backend can, ``result`` raises the same exception any number of times without
+    growing its traceback, and callbacks never nest: one that completes another future does not
+    call that future's callbacks but leaves them to run right after it, in the same thread, so
+    that chains of any length need no stack.
+    """
+
+    __slots__ = ("_callbacks", "_cancelling", "_exception", "_phase", "_result", "_started", "_trace", "_watch")
+
+    def __init__(self) -> None:
+        self._phase: str = PENDING
+        self._started = False
+        self._cancelling = False
+        self._result: Any = None
+        self._exception: BaseException | None = None
+        self._trace: TracebackType | None = None
+        self._watch: _Watch | None = None
+        self._callbacks: deque[Callable[[Any], object]] | None = None
+
+    # What the standard library's module functions use.
+
+    @property
+    def _condition(self) -> _Watch:  # type: ignore[override]
+        watch = self._watch
+        if watch is None:
+            fresh = _Watch()
+            with _guard:
+                if self._watch is None:
+                    self._watch = fresh
+                watch = self._watch
+            if self._phase != PENDING:
+                self._announce()
+        return watch
+
+    @property
+    def _waiters(self) -> list[Any]:  # type: ignore[override]
+        return self._condition.waiters
+
+    @property
+    def _state(self) -> str:  # type: ignore[override]
+        phase, watch = self._phase, self._watch
+        if phase == PENDING or (watch is not None and not watch.told):
+            return RUNNING if self._started else PENDING
+        return phase
+
+    # Asking.
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self._phase in _CANCELLED
+
+    def running(self) -> bool:
+        """Whether its task runs at this moment."""
+        return self._started and self._phase == PENDING
+
+    def done(self) -> bool:
+        """Whether it was cancelled or is finished."""
+        return self._phase != PENDING
+
+    def result(self, timeout: float | None = None) -> T:
+        """
+        The task's result, or its exception raised.
+
+        Args:
+            timeout: Seconds to wait; None and inf wait without limit. Only the waiting stops.
+
+        Raises:
+            TimeoutError: it was not done in time; the task goes on.
+            CancelledError: it was cancelled.
+            ValueError: *timeout* is nan.
+        """
+        if self._phase != FINISHED:
+            self._wait(timeout)
+        if self._exception is None:
+            return self._result  # type: ignore[no-any-return]
+        try:
+            # From the traceback as it was delivered: else each call would add its own frames.
+            raise self._exception.with_traceback(self._trace)
+        finally:
+            self = None  # type: ignore[assignment]  # the traceback now holds this frame
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """The task's exception, None if it returned; waits and raises as :meth:`result`."""
+        if self._phase != FINISHED:
+            self._wait(timeout)
+        return self._exception
+
+    def _wait(self, timeout: float | None) -> None:
+        """Return when it is finished; CancelledError, TimeoutError."""
+        limit = wait_limit(timeout)
+        watch = self._condition
+        with watch:
+            if not watch.told:
+                watch.wait(limit)
+        if self._phase == FINISHED:
+            return
+        if self._phase == PENDING:
+            raise TimeoutError
+        raise CancelledError
+
+    def __await__(self) -> Generator[Any, None, T]:
+        """Await it in asyncio; cancelling the awaiting coroutine cancels it."""
+        import asyncio
+
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = waiter.get_loop()
+
+        def wake() -> None:
+            if not waiter.done():
+                waiter.set_result(None)
+
+        def on_done(_: Any) -> None:
+            try:
+                loop.call_soon_threadsafe(wake)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                return
+
+        if not self.done():
+            self.add_done_callback(on_done)
+            try:
+                yield from waiter
+            except asyncio.CancelledError:
+                self.cancel()
+                raise
+        try:
+            return self.result(0)
+        except StopIteration as error:
+            # It would end the coroutine that awaits as if it had returned (PEP 479).
+            raise RuntimeError("the task raised StopIteration") from error
+        except CancelledError:
+            raise asyncio.CancelledError from None
+
+    # Callbacks.
+
+    def add_done_callback(self, fn: Callable[["Future[T]"], object]) -> None:  # type: ignore[override]
+        """
+        Call *fn* with this future when it is done, at once if it is; in the thread that delivers.
+
+        What *fn* raises is logged to ``concurrent.futures`` and harms nobody.
+
+        Raises:
+            TypeError: *fn* is not callable.
+        """
+        if not callable(fn):
+            raise TypeError(f"add_done_callback needs a callable, got {fn!r}")
+        callbacks = self._callbacks
+        if callbacks is None:
+            fresh: deque[Callable[[Any], object]] = deque()
+            with _guard:
+                if self._callbacks is None:
+                    self._callbacks = fresh
+                callbacks = self._callbacks
+        callbacks.append(fn)
+        if self._phase != PENDING:
+            _call_back(self)
+
+    # Completing.
+
+    def cancel(self, *, running: bool = False) -> bool:
+        """
+        Cancel it if it has not started.
+
+        Args:
+            running: Also stop it when it runs, where the backend can; blocks for at most the grace.
+
+        Returns:
+            True only if its task never ran, or was confirmed to have been stopped.
+        """
+        return self._cancel(CANCELLED) or self.cancelled()
+
+    def _cancel(self, phase: str) -> bool:
+        """Go to the cancelled *phase* unless it has started."""
+        with _guard:
+            self._cancelling = True
+            if self._started or self._phase != PENDING:
+                self._cancelling = False
+                return False
+            self._phase = phase
+        self._announce()
+        return True
+
+    def _may_start(self) -> bool:
+        """Say that it starts; False when it was cancelled before."""
+        if self._phase != PENDING:
+            return False
+        self._started = True
+        if self._cancelling:
+            with _guard:  # whoever cancels has decided then
+                return self._phase == PENDING
+        return True
+
+    def set_running_or_notify_cancel(self) -> bool:
+        """For executors: True when the task may start, False when it was cancelled meanwhile."""
+        if not self._started and self._may_start():
+            return True
+        if self._phase == CANCELLED:
+            with self._condition as _:
+                self._phase = CANCELLED_AND_NOTIFIED
+                _tell(self._waiters, self)
+            return False
+        LOGGER.critical("Future %s in unexpected state: %s", id(self), self._state)
+        raise RuntimeError("Future in unexpected state")
+
+    def set_result(self, result: T) -> None:
+        """For executors: deliver the result; InvalidStateError when it is done."""
+        if not self._settle(FINISHED, result, None):
+            raise InvalidStateError(f"{self._state}: {self!r}")
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        """For executors: deliver an exception; InvalidStateError when it is done."""
+        if not self._settle(FINISHED, None, exception):
+            raise InvalidStateError(f"{self._state}: {self!r}")
+
+    def _settle(self, phase: str, result: Any, error: BaseException | None) -> bool:
+        """Go to the final *phase* and tell everybody; False when it has one."""
+        with _guard:
+            if self._phase != PENDING:
+                return False
+            self._result = result
+            self._exception = error
+            self._trace = None if error is None else error.__traceback__
+            self._phase = phase
+        self._announce()
+        return True
+
+    def _announce(self) -> None:
+        """Tell whoever watches that the phase is final, once."""
+        watch = self._watch
+        if watch is not None:
+            with watch:
+                if not watch.told:
+                    watch.told = True
+                    if self._phase != CANCELLED:
+                        _tell(watch.waiters, self)
+                    watch.notify_all()
+        if self._callbacks:
+            _call_back(self)
+
+    def __reduce__(self) -> Any:
+        raise SerializationError("a future cannot be passed on; pass its result, or the executor")
+
+    def __repr__(self) -> str:
+        state = self._state.lower().replace("_and_notified", "")
+        outcome = ""
+        if self._phase == FINISHED:
+            error = self._exception
+            outcome = (
+                f" raised {type(error).__name__}" if error is not None else f" returned {type(self._result).__name__}"
+            )
+        return f"<{type(self).__name__} at {id(self):#x} state={state}{outcome}>"
+
+
+def _tell(waiters: list[Any], future: Future[Any]) -> None:
+    """Tell the standard library's ``wait`` and ``as_completed``."""
+    for waiter in waiters:
+        if future._phase == CANCELLED_AND_NOTIFIED:
+            waiter.add_cancelled(future)
+        elif future._exception is not None:
+            waiter.add_exception(future)
+        else:
+            waiter.add_result(future)
+
+
+class _Deliveries(threading.local):
+    """The futures whose callbacks this thread still has to call; None when it calls none."""
+
+    queue: "deque[Future[Any]] | None" = None
+
+
+_deliveries = _Deliveries()
+
+
+def _call_back(future: Future[Any]) -> None:
+    """Call the callbacks of *future*, or leave that to the loop below if this thread is in it."""
+    if _deliveries.queue is not None:
+        _deliveries.queue.append(future)
+        return
+    queue = _deliveries.queue = deque([future])
+    try:
+        while queue:
+            future = queue.popleft()
+            callbacks = future._callbacks
+            while callbacks:
+                try:
+                    callback = callbacks.popleft()
+                except IndexError:  # another thread calls them, too
+                    break
+                try:
+                    callback(future)
+                except BaseException:  # a callback is a guest in this thread; the standard library logs the same
+                    LOGGER.exception("exception calling callback for %r", future)
+    finally:
+        _deliveries.queue = None
+
+
+def wait_limit(timeout: float | None) -> float | None:
+    """A *timeout* in seconds as the platform can wait for it: None for no limit, never an OverflowError."""
+    if timeout is None or timeout >= threading.TIMEOUT_MAX:
+        return None
+    if timeout != timeout:
+        raise ValueError("timeout must be a number of seconds, got nan")
+    return timeout
+
+
+def wait(
+    fs: Iterable[concurrent.futures.Future[T]], timeout: float | None = None, return_when: str = ALL_COMPLETED
+) -> DoneAndNotDoneFutures[T]:
+    """:func:`concurrent.futures.wait`, for futures of any executor; TypeError for anything else."""
+    return concurrent.futures.wait(_checked(fs, "wait"), wait_limit(timeout), return_when)
+
+
+def as_completed(
+    fs: Iterable[concurrent.futures.Future[T]], timeout: float | None = None
+) -> Iterator[concurrent.futures.Future[T]]:
+    """:func:`concurrent.futures.as_completed`, for futures of any executor; TypeError for anything else."""
+    return concurrent.futures.as_completed(_checked(fs, "as_completed"), wait_limit(timeout))
+
+
+def _checked(fs: Iterable[concurrent.futures.Future[T]], who: str) -> list[concurrent.futures.Future[T]]:
+    futures = list(fs)
+    for future in futures:
+        if not isinstance(future, concurrent.futures.Future):
+            raise TypeError(f"{who} needs futures, got {future!r}")
+    return futures

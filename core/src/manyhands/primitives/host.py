@@ -1,0 +1,142 @@
+"""The host for one process: a mutex around the machines, a parker for each call that waits."""
+
+import threading
+import time
+import weakref
+from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from ..errors import ExecutorClosedError
+from ..future import wait_limit
+from .machine import WAIT, Machine, Request
+
+__all__ = ["LocalHost", "ThreadParker"]
+
+
+class ThreadParker:
+    """Blocks a thread until another wakes it."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def wait(self, timeout: float | None) -> bool:
+        """Block until woken, at most *timeout* seconds; False when time ran out."""
+        limit = wait_limit(timeout)
+        return self._lock.acquire(timeout=-1 if limit is None else max(0.0, limit))
+
+    def wake(self) -> None:
+        """Let it go on; to be called once."""
+        self._lock.release()
+
+
+class LocalHost:
+    """
+    Hosts primitives in this process (see :class:`manyhands.Host`).
+
+    As it is, it serves threads. A backend whose activities are something else says what differs:
+
+    Args:
+        client: Names the activity that calls.
+        parker: Makes what blocks the calling activity: ``wait(timeout) -> bool`` and ``wake()``.
+        mutex: Makes what keeps others out during an operation.
+        monotonic: The clock that ``wait`` counts on, in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: Callable[[], Hashable] = threading.get_ident,
+        parker: Callable[[], Any] = ThreadParker,
+        mutex: Callable[[], AbstractContextManager[Any]] = threading.RLock,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.monotonic = monotonic
+        self._client = client
+        self._parker = parker
+        self._make_mutex = mutex
+        self._mutex = mutex()
+        self._waiting: dict[Request, Machine] = {}
+        self._machines: weakref.WeakSet[Machine] = weakref.WeakSet()
+        self._closed: ExecutorClosedError | None = None
+
+    def adopt(self, machine: Machine) -> Machine:
+        """The reference is the machine itself; it lives as long as somebody refers to it."""
+        self._machines.add(machine)
+        return machine
+
+    def call(self, machine: Machine, operation: str, args: tuple[Any, ...] = (), timeout: float | None = None) -> Any:
+        """See :meth:`Host.call`."""
+        request = Request(self._client())
+        with self._mutex:
+            if self._closed is not None:
+                raise self._closed.copy()
+            try:
+                answer = getattr(machine, operation)(request, *args)
+                if answer is not WAIT:
+                    return answer
+                request.parker = self._parker()
+                self._waiting[request] = machine
+            finally:
+                self._wake(machine)
+        return self._wait(machine, request, timeout)
+
+    def _wait(self, machine: Machine, request: Request, timeout: float | None) -> Any:
+        try:
+            in_time = request.parker.wait(timeout)
+        except BaseException:
+            if self._settle(machine, request, machine.retract) is WAIT:
+                request.parker.wait(None)
+            raise
+        if not in_time:
+            answer = self._settle(machine, request, machine.give_up)
+            if answer is not WAIT:
+                return answer
+            request.parker.wait(None)
+        if request.error is not None:
+            raise request.error
+        return request.value
+
+    def _settle(self, machine: Machine, request: Request, end: Callable[[Request], Any]) -> Any:
+        """End the wait as *end* does; WAIT when the answer has come meanwhile, or is still to come."""
+        with self._mutex:
+            if request.answered and end == machine.give_up:
+                return WAIT
+            answer = None
+            try:
+                answer = end(request)
+            finally:
+                if answer is not WAIT:
+                    self._waiting.pop(request, None)
+                self._wake(machine)
+            return answer
+
+    def _wake(self, machine: Machine) -> None:
+        for request in machine.granted:
+            if self._waiting.pop(request, None) is not None:
+                request.parker.wake()
+        machine.granted.clear()
+
+    def abandon(self, client: Hashable) -> None:
+        """See :meth:`Host.abandon`."""
+        with self._mutex:
+            for machine in tuple(self._machines):
+                machine.abandon(client)
+                self._wake(machine)
+
+    def close(self, error: ExecutorClosedError) -> None:
+        """See :meth:`Host.close`."""
+        with self._mutex:
+            self._closed = error
+            for request, machine in tuple(self._waiting.items()):
+                machine.forget(request)
+                machine.refuse(request, error.copy())
+                self._wake(machine)
+
+    def inherit(self, error: ExecutorClosedError) -> None:
+        """In a forked child: whoever was inside at the fork is not here."""
+        self._mutex = self._make_mutex()
+        self._closed = error

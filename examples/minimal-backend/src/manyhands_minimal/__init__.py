@@ -1,0 +1,5 @@
+"""The minimal backend: a page that keeps the whole contract, for whoever writes a backend of their own."""
+
+from ._backend import MinimalBackend
+
+__all__ = ["MinimalBackend"]

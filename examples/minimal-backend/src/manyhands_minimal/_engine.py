@@ -1,0 +1,153 @@
+"""The engine: a few threads around one heap of tasks, under one condition."""
+
+import heapq
+import itertools
+import threading
+import time
+
+from manyhands import ExecutorClosedError, ExecutorOptions, InitializerError, ResourceError, Runnable, Worker
+
+__all__ = ["MinimalEngine"]
+
+#: How often in a row the initializer may fail before there is no hope.
+_MOST_FAILURES = 3
+
+
+class MinimalEngine:
+    """Runs tasks in daemon threads of this process (see :class:`manyhands.Engine`)."""
+
+    def __init__(self, options: ExecutorOptions) -> None:
+        self._options = options
+        self._size = options.max_workers or 1
+        # Its lock is reentrant: a signal handler or finalizer may submit while its thread is in here.
+        self._changed = threading.Condition()
+        #: Tasks that wait, the highest priority first, and among equals the oldest.
+        self._waiting: list[tuple[int, int, Runnable]] = []
+        self._numbers = itertools.count()
+        self._threads: dict[Worker, threading.Thread] = {}
+        #: How many of the threads run no task.
+        self._free = 0
+        self._closed = False
+        self._cancelled = False
+        self._failures = 0
+        self._last_failure: BaseException | None = None
+
+    # What the executor calls.
+
+    def start(self, task: Runnable) -> None:
+        with self._changed:
+            if self._failures >= _MOST_FAILURES:
+                task.withdraw()
+                raise self._initializer_error()
+            if self._cancelled:
+                task.cancel()
+                return
+            if self._closed and not self._threads:
+                task.withdraw()
+                raise ExecutorClosedError
+            entry = (-task.options.priority, next(self._numbers), task)
+            heapq.heappush(self._waiting, entry)
+            try:
+                self._grow()
+            except (RuntimeError, MemoryError) as error:
+                if not self._threads and task.withdraw():
+                    self._waiting.remove(entry)
+                    raise ResourceError(f"no thread can be started to run task {task.id}: {error}") from error
+            self._changed.notify()
+
+    def stop(self, task: Runnable, *, kill: bool) -> bool:
+        return False  # nothing ends a thread from outside
+
+    def resize(self, n: int) -> None:
+        with self._changed:
+            self._size = n
+            self._grow()
+            self._changed.notify_all()
+
+    def workers(self) -> tuple[Worker, ...]:
+        with self._changed:
+            return tuple(self._threads)
+
+    def close(self, *, cancel: bool, deadline: float | None) -> bool:
+        with self._changed:
+            self._closed = True
+            self._cancelled = self._cancelled or cancel
+            dropped = self._take_all() if cancel else []
+            threads = tuple(self._threads.values())
+            self._changed.notify_all()
+        for task in dropped:
+            task.cancel()
+        until = None if deadline is None else time.monotonic() + deadline
+        for thread in threads:
+            thread.join(None if until is None else max(0.0, until - time.monotonic()))
+        return not self._threads
+
+    # A thread's life.
+
+    def _work(self, worker: Worker) -> None:
+        worker.settle()
+        if self._initialize():
+            worker.announce()
+            most = self._options.max_tasks_per_worker
+            for _ in range(most) if most else itertools.repeat(None):
+                if not self._run_one(worker):
+                    break
+        with self._changed:
+            del self._threads[worker]
+            self._free -= 1
+            self._grow()  # whoever saw this thread as free may count on it
+            self._changed.notify()
+        worker.farewell()
+
+    def _initialize(self) -> bool:
+        try:
+            if self._options.initializer is not None:
+                self._options.initializer(*self._options.initargs)
+        except BaseException as error:
+            with self._changed:
+                self._failures += 1
+                self._last_failure = error
+                hopeless = self._take_all() if self._failures >= _MOST_FAILURES else []
+            for task in hopeless:
+                if task.claim():
+                    task.fail(self._initializer_error())
+            return False
+        self._failures = 0
+        return True
+
+    def _run_one(self, worker: Worker) -> bool:
+        """Wait for a task and run it; False when this thread is to end."""
+        with self._changed:
+            self._changed.wait_for(self._may_go_on, self._options.idle_timeout)
+            if not self._waiting or len(self._threads) > self._size:
+                return False
+            task = heapq.heappop(self._waiting)[-1]
+            self._free -= 1
+        task.run(worker)
+        with self._changed:
+            self._free += 1
+        return True
+
+    # Under the lock.
+
+    def _grow(self) -> None:
+        """Have a thread for each task that waits, as far as the size permits."""
+        while len(self._waiting) > self._free and len(self._threads) < self._size:
+            worker = Worker(f"{self._options.worker_name_prefix or 'minimal'}_{next(self._numbers)}")
+            thread = threading.Thread(target=self._work, args=(worker,), name=worker.name, daemon=True)
+            thread.start()
+            self._threads[worker] = thread
+            self._free += 1
+
+    def _may_go_on(self) -> bool:
+        return bool(self._waiting) or self._closed or len(self._threads) > self._size
+
+    def _take_all(self) -> list[Runnable]:
+        tasks = [entry[-1] for entry in self._waiting]
+        self._waiting.clear()
+        return tasks
+
+    def _initializer_error(self) -> InitializerError:
+        error = InitializerError(f"the initializer failed {self._failures} times in a row, last with {self._last_failure!r}")
+        error.__cause__ = self._last_failure
+        return error

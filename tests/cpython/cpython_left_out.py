@@ -1,0 +1,2 @@
+SLOW = ()
+def reason(ours, name): return None

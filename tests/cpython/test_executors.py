@@ -1,0 +1,20 @@
+"""CPython's tests of executors, on those of the threading backend."""
+
+from cpython_suites import Executors, load_futures
+
+util = load_futures("util")
+test_init = load_futures("test_init")
+test_shutdown = load_futures("test_shutdown")
+test_thread_pool = load_futures("test_thread_pool")
+
+
+class ExecutorTests(Executors, test_thread_pool.ThreadPoolExecutorTest):
+    theirs = test_thread_pool
+
+
+class ExecutorShutdownTests(Executors, test_shutdown.ThreadPoolShutdownTest):
+    theirs = test_shutdown
+
+
+class ExecutorInitializerTests(Executors, test_init.InitializerMixin, util.BaseTestCase):
+    theirs = test_init

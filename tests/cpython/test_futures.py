@@ -1,0 +1,49 @@
+"""CPython's tests of futures, ``wait`` and ``as_completed``: with our futures, our functions, and mixed."""
+
+import concurrent.futures
+import logging
+
+import manyhands
+from cpython_suites import Executors, Native, load_futures, replaced
+
+util = load_futures("util")
+test_as_completed = load_futures("test_as_completed")
+test_future = load_futures("test_future")
+test_wait = load_futures("test_wait")
+
+#: ``concurrent.futures`` with our functions.
+OUR_FUNCTIONS = replaced(concurrent.futures, wait=manyhands.wait, as_completed=manyhands.as_completed)
+
+
+class FutureTests(Native, test_future.FutureTests):
+    def adapt(self) -> None:
+        # What a callback raises is logged, and they look for it where logging writes when nobody has set it up.
+        logger = logging.getLogger("concurrent.futures")
+        logger.addHandler(logging.lastResort)
+        self.addCleanup(logger.removeHandler, logging.lastResort)
+
+
+class WaitTests(Executors, test_wait.ThreadPoolWaitTests):
+    """The standard library's ``wait`` on our futures."""
+
+    theirs = test_wait
+
+
+class OurWaitTests(WaitTests):
+    """``manyhands.wait`` on our futures."""
+
+    def adapt(self) -> None:
+        self.replace(test_wait, "futures", OUR_FUNCTIONS)
+
+
+class AsCompletedTests(Executors, test_as_completed.AsCompletedTests, util.ThreadPoolMixin, util.BaseTestCase):
+    """The standard library's ``as_completed`` on our futures."""
+
+    theirs = test_as_completed
+
+
+class OurAsCompletedTests(AsCompletedTests):
+    """``manyhands.as_completed`` on our futures."""
+
+    def adapt(self) -> None:
+        self.replace(test_as_completed, "futures", OUR_FUNCTIONS)

@@ -1,0 +1,57 @@
+"""CPython's tests of queues, on native and on hosted ones."""
+
+import unittest
+from types import SimpleNamespace
+
+from cpython_suites import HostedQueues, NativeQueues, load
+
+test_queue = load("test_queue")
+
+
+class NativeQueueTests(NativeQueues, test_queue.QueueTest, unittest.TestCase):
+    pass
+
+
+class HostedQueueTests(HostedQueues, test_queue.QueueTest, unittest.TestCase):
+    pass
+
+
+class NativeLifoQueueTests(NativeQueues, test_queue.LifoQueueTest, unittest.TestCase):
+    pass
+
+
+class HostedLifoQueueTests(HostedQueues, test_queue.LifoQueueTest, unittest.TestCase):
+    pass
+
+
+class NativePriorityQueueTests(NativeQueues, test_queue.PriorityQueueTest, unittest.TestCase):
+    pass
+
+
+class HostedPriorityQueueTests(HostedQueues, test_queue.PriorityQueueTest, unittest.TestCase):
+    pass
+
+
+class NativeFailingQueueTests(NativeQueues, test_queue.FailingQueueTest, unittest.TestCase):
+    """A subclass whose storage fails: says whether ``put`` and ``get`` keep the locks in order."""
+
+    @property
+    def queue(self) -> SimpleNamespace:
+        kind = type(self.backend.queue())
+        return self.names(kind, None, None)
+
+
+class NativeSimpleQueueTests(NativeQueues, test_queue.CSimpleQueueTest):
+    pass
+
+
+class HostedSimpleQueueTests(HostedQueues, test_queue.CSimpleQueueTest):
+    pass
+
+
+class NativeSimpleQueueAsQueueTests(NativeQueues, test_queue.QueueTest, unittest.TestCase):
+    """A simple queue has the whole method set, so what holds for queues without a limit holds for it."""
+
+    @property
+    def queue(self) -> SimpleNamespace:
+        return self.names(lambda maxsize=0: self.backend.simple_queue(), None, None)

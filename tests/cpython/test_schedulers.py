@@ -1,0 +1,12 @@
+"""CPython's tests of ``sched``, on the schedulers of the threading backend."""
+
+from types import SimpleNamespace
+
+from cpython_suites import Native, load
+
+test_sched = load("test_sched")
+
+
+class NativeSchedulerTests(Native, test_sched.TestCase):
+    def adapt(self) -> None:
+        self.replace(test_sched, "sched", SimpleNamespace(scheduler=self.backend.scheduler))
