@@ -2,8 +2,7 @@
 The workloads: each does a fixed amount of work with one contestant and returns one number.
 
 They warm up first and leave the garbage collector on. What takes only milliseconds is done several
-times; the number is the median. No module is imported here that a contestant could have imported
-itself, for the sake of those that measure imports.
+times; the number is the median.
 """
 
 from collections.abc import Callable

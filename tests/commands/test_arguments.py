@@ -32,7 +32,7 @@ class TestArguments:
 
     def test_empty_list(self) -> None:
         """There must be a program."""
-        with pytest.raises(ValueError, match="^the list of arguments is empty; its first item must be the program$"):
+        with pytest.raises(ValueError, match=r"^the list of arguments is empty; its first item must be the program$"):
             Command([])
 
     @pytest.mark.parametrize("item", ["a\0b", b"a\0b"])
@@ -73,7 +73,7 @@ class TestShellCommand:
     def test_takes_one_text(self, text: Any) -> None:
         """A list goes to Command."""
         with pytest.raises(
-            TypeError, match="^shell_command takes one text, got .*; a list of arguments goes to Command$"
+            TypeError, match=r"^shell_command takes one text, got .*; a list of arguments goes to Command$"
         ):
             shell_command(text)
 
@@ -154,7 +154,6 @@ class TestOptions:
             ({"umask": 0o1000}, r"Command\.umask must be -1 to 511, got 512"),
             ({"process_group": -1}, r"Command\.process_group must be at least 0, got -1"),
             ({"encoding": "utf-99"}, r"Command\.encoding must be a known encoding, got 'utf-99'"),
-            ({"encoding": "a\0b"}, r"Command\.encoding must be a known encoding, got 'a\\x00b'"),
             ({"errors": "wish"}, r"Command\.errors must be a known error handler, got 'wish'"),
         ],
     )
@@ -196,7 +195,7 @@ class TestOptions:
 class TestPipeline:
     def test_empty(self) -> None:
         """There must be a command."""
-        with pytest.raises(ValueError, match="^a pipeline needs at least one command$"):
+        with pytest.raises(ValueError, match=r"^a pipeline needs at least one command$"):
             pipeline()
 
     def test_no_command(self) -> None:

@@ -172,6 +172,7 @@ class TestSuccess:
         """10 MiB that nobody reads do not keep a command from ending."""
         assert Command(["true"], input=bytes(10 * MIB), timeout=DEADLOCK_S)().returncode == 0
 
+    @orphans
     def test_unread_input_that_a_grandchild_holds(self, fifo: Path) -> None:
         """Input counts for nothing once the command and its outputs are at their end."""
         line = f"exec 3<&0; (exec >&- 2>&-; read x < {fifo}) <&3 & exit 0"
@@ -180,6 +181,7 @@ class TestSuccess:
 
         fifo.write_text("go on\n")
 
+    @orphans
     def test_what_ends_by_itself_may_leave_processes(self, fifo: Path) -> None:
         """A background process that holds no output is neither waited for nor stopped."""
         completed = sh(f"(exec >&- 2>&-; read x < {fifo}) & echo $!", timeout=DEADLOCK_S)()
@@ -314,9 +316,19 @@ class TestNotStarted:
         with pytest.raises(CommandError, match=r"^command 'no-such-program' could not be started: "):
             Command(["no-such-program"], cwd=tmp_path)()
 
+    def test_program_is_blamed_when_it_is_the_cwd(self, tmp_path: Path) -> None:
+        """A folder is a good cwd and no program."""
+        with pytest.raises(CommandError, match=r"^command '.*' could not be started: permission denied"):
+            Command([tmp_path], cwd=tmp_path)()
+
+    def test_cwd_is_not_blamed_for_the_group(self, tmp_path: Path) -> None:
+        """Neither is it for what else goes wrong before the program's turn."""
+        with pytest.raises(CommandError, match=r"^command 'true' could not be started: "):
+            Command(["true"], cwd=tmp_path, process_group=2**30)()
+
     def test_unknown_user(self) -> None:
         """A user that this machine does not know."""
-        with pytest.raises(CommandError, match="could not be started: .*nobody-of-that-name"):
+        with pytest.raises(CommandError, match=r"could not be started: .*nobody-of-that-name"):
             Command(["true"], user="nobody-of-that-name")()
 
     def test_cause(self) -> None:
@@ -376,12 +388,24 @@ class TestTimeout:
         assert not running(int(caught.value.output))
 
     def test_grandchild_in_a_group_of_its_own(self) -> None:
-        """Job control inside the session does not either, even for an orphan."""
+        """Nor does a group of its own inside the session, even for an orphan."""
+        script = """
+            import os
+            if os.fork() == 0:
+                if os.fork() == 0:
+                    os.setpgid(0, 0)
+                    print(os.getpid(), flush=True)
+                    os.execvp("sleep", ["sleep", "300"])
+                os._exit(0)
+            os.wait()
+            os.execvp("sleep", ["sleep", "300"])
+        """
         with pytest.raises(CommandTimeoutError) as caught:
-            sh("set -m; (sleep 300 & echo $!); exec sleep 300", timeout=0.5)()
+            python(script, timeout=1)()
 
         assert not running(int(caught.value.output))
 
+    @orphans
     def test_daemon_that_holds_an_output_is_reported(self) -> None:
         """What left the session and lost its parent is named by a note, and not waited for."""
         script = """
@@ -452,6 +476,7 @@ class TestOutputLimit:
         with pytest.raises(CommandError, match="wrote more than 1048576 bytes to stderr"):
             sh(f"head -c {1 << 30} /dev/zero >&2", input=bytes(10 * MIB), output_limit=MIB, timeout=DEADLOCK_S)()
 
+    @orphans
     def test_memory_is_bounded_in_the_grace(self) -> None:
         """Nothing more is kept of a command that goes on writing because it ignores SIGTERM."""
         script = """
@@ -471,7 +496,6 @@ class TestOutputLimit:
 
 
 class TestStopped:
-    @orphans
     @pytest.mark.capability("not deterministic")
     def test_cancelled_task(self, executor: Executor, fifo: Path) -> None:
         """A command in a task that is asked to stop stops with all it started, and tells that it was cancelled."""
@@ -483,6 +507,7 @@ class TestStopped:
             future.result(DEADLOCK_S)
         assert eventually(lambda: not running(grandchild))
 
+    @orphans
     def test_keyboard_interrupt(self, fifo: Path) -> None:
         """Ctrl-C stops the command with all it started before it goes on."""
         script = """
@@ -500,6 +525,7 @@ class TestStopped:
             assert program.communicate(timeout=DEADLOCK_S) == ("interrupted\n", "")
             assert not running(grandchild)
 
+    @orphans
     def test_second_keyboard_interrupt(self, fifo: Path) -> None:
         """Ctrl-C in the grace cuts it short; the command is killed all the same."""
         script = """
@@ -632,4 +658,4 @@ class TestValue:
     def test_options_go_by_name(self) -> None:
         """Only the arguments go by position."""
         with pytest.raises(TypeError, match="positional"):
-            Command(["a"], 5)  # type: ignore[misc]
+            Command(["a"], 5)

@@ -70,20 +70,20 @@ def test_reader_that_has_read_enough() -> None:
 
 def test_reader_that_failed() -> None:
     """Then the reader is the error, not the writer that its end killed."""
-    with pytest.raises(CommandError, match="^command 'sh' ended with exit code 3"):
+    with pytest.raises(CommandError, match=r"^command 'sh' ended with exit code 3"):
         pipeline(Command(["yes"]), sh("exit 3"), timeout=DEADLOCK_S)()
 
 
 def test_sigpipe_of_the_last() -> None:
     """Nobody read from the last command; SIGPIPE is a failure there."""
-    with pytest.raises(CommandError, match="^command 'sh' was killed by SIGPIPE"):
+    with pytest.raises(CommandError, match=r"^command 'sh' was killed by SIGPIPE"):
         pipeline(Command(["true"]), sh("kill -PIPE $$"))()
 
 
 def test_missing_command_stops_the_others() -> None:
     """When one cannot be started, those before it are stopped."""
     started = time.monotonic()
-    with pytest.raises(CommandError, match="^command 'no-such-program' could not be started"):
+    with pytest.raises(CommandError, match=r"^command 'no-such-program' could not be started"):
         pipeline(Command(["sleep", "300"]), Command(["no-such-program"]), Command(["cat"]))()
 
     assert time.monotonic() - started < DEADLOCK_S
@@ -108,7 +108,6 @@ def test_timeout_of_a_stage_that_has_ended() -> None:
     assert completed.stdout == b"hi\n"
 
 
-@pytest.mark.orphans
 def test_timeout_reaches_grandchildren() -> None:
     """What any of the commands started is stopped too."""
     with pytest.raises(CommandTimeoutError) as caught:
@@ -127,7 +126,7 @@ def test_output_limit(own: dict[str, Any]) -> None:
 
 def test_output_limit_of_a_stderr() -> None:
     """It also holds for the stderr of a command in the middle."""
-    with pytest.raises(CommandError, match="^command 'sh' wrote more than 1000 bytes to stderr"):
+    with pytest.raises(CommandError, match=r"^command 'sh' wrote more than 1000 bytes to stderr"):
         pipeline(sh("yes >&2"), Command(["cat"]), output_limit=1000)()
 
 

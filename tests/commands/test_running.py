@@ -11,6 +11,7 @@ import pytest
 from support.waiting import DEADLOCK_S
 
 from manyhands import Command, CommandError
+from manyhands.commands._family import writers
 
 from .helpers import running, sh, state
 
@@ -65,7 +66,7 @@ def test_communicate_after_a_timeout(fifo: Path) -> None:
     with sh(f"echo one; read x < {fifo}; echo two").start() as handle:
         with pytest.raises(subprocess.TimeoutExpired):
             handle.communicate(timeout=0.2)
-        with pytest.raises(ValueError, match="^input cannot be sent once the communication has started$"):
+        with pytest.raises(ValueError, match=r"^input cannot be sent once the communication has started$"):
             handle.communicate(b"late")
         fifo.write_text("go on\n")
 
@@ -75,7 +76,7 @@ def test_communicate_after_a_timeout(fifo: Path) -> None:
 def test_communicate_keeps_the_output_limit() -> None:
     """Too much output is the same error as for a command that is called."""
     with Command(["cat", "/dev/zero"], output_limit=9).start() as handle:
-        with pytest.raises(CommandError, match="^command 'cat' wrote more than 9 bytes to stdout$"):
+        with pytest.raises(CommandError, match=r"^command 'cat' wrote more than 9 bytes to stdout$"):
             handle.communicate(timeout=DEADLOCK_S)
 
         assert not running(handle.pid)
@@ -91,6 +92,7 @@ def test_wait_times_out() -> None:
         handle.kill()
 
 
+@pytest.mark.orphans
 def test_wait_for_the_command_alone() -> None:
     """wait does not wait for a grandchild that holds the outputs."""
     with sh("sleep 300 & echo $!").start() as handle:
@@ -99,6 +101,18 @@ def test_wait_for_the_command_alone() -> None:
         os.kill(int(handle.stdout.readline()), signal.SIGKILL)
 
 
+@pytest.mark.orphans
+def test_wait_after_a_communication_that_timed_out() -> None:
+    """Nor does it then, though the outputs are not at their end."""
+    with sh("sleep 300 & echo $!").start() as handle:
+        with pytest.raises(subprocess.TimeoutExpired) as caught:
+            handle.communicate(timeout=0.2)
+
+        assert handle.wait(DEADLOCK_S) == 0
+        os.kill(int(caught.value.output), signal.SIGKILL)
+
+
+@pytest.mark.orphans
 @pytest.mark.parametrize(("how", "number"), [("terminate", signal.SIGTERM), ("kill", signal.SIGKILL)])
 def test_ends_everything(how: str, number: int) -> None:
     """terminate and kill reach what the command started."""
@@ -112,6 +126,7 @@ def test_ends_everything(how: str, number: int) -> None:
         assert not running(grandchild)
 
 
+@pytest.mark.orphans
 def test_send_signal_reaches_the_command_alone() -> None:
     """send_signal is for the process, as Popen's is."""
     with sh("trap 'echo caught; kill $!; exit 5' USR1; sleep 300 & echo ready; wait").start() as handle:
@@ -128,6 +143,7 @@ def test_no_signal_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     with Command(["true"]).start() as handle:
         handle.wait(DEADLOCK_S)
         sent: list[Any] = []
+        monkeypatch.setattr(os, "getpgid", lambda pid: pid)
         monkeypatch.setattr(os, "kill", lambda *signal: sent.append(signal))
         monkeypatch.setattr(os, "killpg", lambda *signal: sent.append(signal))
         monkeypatch.setattr(signal, "pidfd_send_signal", lambda *signal: sent.append(signal))
@@ -151,9 +167,11 @@ def test_group_is_reached_after_the_command_ended() -> None:
 
 def test_leaving_by_an_error_stops_it() -> None:
     """An exception in the block ends the command and what it started."""
-    with pytest.raises(ZeroDivisionError), sh("sleep 300 & echo $!; wait").start() as handle:
-        assert handle.stdout is not None
-        grandchild = int(handle.stdout.readline())
+    handle = sh("sleep 300 & echo $!; wait").start()
+    assert handle.stdout is not None
+    grandchild = int(handle.stdout.readline())
+
+    with pytest.raises(ZeroDivisionError), handle:
         raise ZeroDivisionError
 
     assert not running(grandchild)
@@ -182,5 +200,21 @@ def test_killed_from_another_thread() -> None:
 
 def test_not_started() -> None:
     """A program that is not there is told by start."""
-    with pytest.raises(CommandError, match="^command 'no-such-program' could not be started: "):
+    with pytest.raises(CommandError, match=r"^command 'no-such-program' could not be started: "):
         Command(["no-such-program"]).start()
+
+
+def test_writers() -> None:
+    """Of the processes that hold a pipe, those are found that write to it."""
+    read, write = os.pipe()
+    with (
+        Command(["sleep", "300"], pass_fds=[read]).start() as reader,
+        Command(["sleep", "300"], pass_fds=[write]).start() as writer,
+    ):
+        found = writers([read])
+        reader.kill()
+        writer.kill()
+    os.close(read)
+    os.close(write)
+
+    assert found == [writer.pid]

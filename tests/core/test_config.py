@@ -324,6 +324,15 @@ def test_a_profile_without_a_backend_leaves_the_choice(monkeypatch: pytest.Monke
     assert settings.options(Options) == Options(depth=5, fast=True, label="table")
 
 
+def test_a_profile_beside_a_backend_asks_no_weaker_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nothing left to choose, so that a weaker profile adds nothing."""
+    write(PROFILES.replace("subprocess", "local"))
+    monkeypatch.setenv("MANYHANDS_PROFILE", "only_options")
+    monkeypatch.setenv("MANYHANDS_BACKEND", "threading")
+
+    assert resolve().options(Options) == Options(depth=5)
+
+
 @pytest.mark.parametrize(
     ("variables", "block", "backend"),
     [

@@ -258,10 +258,21 @@ def test_one_distribution_offering_a_name_twice_is_refused(site: Path) -> None:
     """Two lines for one name leave nothing to choose by."""
     path = fake_backend(site, "same")
     with (path / "entry_points.txt").open("a") as file:
-        file.write("# a comment\n\nsame = module_of_same:Other\n")
+        file.write("same = module_of_same:Other\n")
 
     with pytest.raises(BackendLoadError, match=r"dist-same 1\.0 .* and dist-same 1\.0"):
         registry.load("same")
+
+
+def test_comments_between_entry_points_are_none(site: Path) -> None:
+    """Nor are empty lines and other groups."""
+    path = fake_backend(site, "alpha")
+    points = (path / "entry_points.txt").read_text()
+    (path / "entry_points.txt").write_text(
+        f"# manyhands\n[x]\ny = z\n\n{points}\n# other = z:A\n; more = z:A\n[x]\nq = z\n"
+    )
+
+    assert [info.name for info in registry.backends() if info.distribution == "dist-alpha"] == ["alpha"]
 
 
 def test_methods_may_take_more_and_be_of_any_kind(site: Path) -> None:

@@ -21,7 +21,6 @@ from unittest import mock
 import pytest
 
 import manyhands
-from manyhands.primitives import HostedQueue
 
 #: How long their tests wait for what has to come, in seconds.
 PATIENCE_S = 10.0
@@ -152,14 +151,13 @@ class NativeQueues(Native):
 
     @property
     def queue(self) -> SimpleNamespace:
-        return self.names(self.backend.queue, self.backend.lifo_queue, self.backend.priority_queue)
+        backend = self.backend
+        return self.names(Queue=backend.queue, LifoQueue=backend.lifo_queue, PriorityQueue=backend.priority_queue)
 
-    def names(self, fifo: object, lifo: object, priority: object) -> SimpleNamespace:
+    def names(self, **makers: object) -> SimpleNamespace:
+        """The *makers* beside the rest of the module."""
         return SimpleNamespace(
-            Queue=fifo,
-            LifoQueue=lifo,
-            PriorityQueue=priority,
-            SimpleQueue=self.backend.simple_queue,
+            **{"SimpleQueue": self.backend.simple_queue, **makers},
             Empty=manyhands.Empty,
             Full=manyhands.Full,
             ShutDown=manyhands.ShutDown,
@@ -167,43 +165,25 @@ class NativeQueues(Native):
 
 
 class HostedQueues(Hosted, NativeQueues):
-    """
-    Hosted queues, with what their tests look at beside the documented methods.
-
-    That is two attributes, and the name of the class, by which they know the expected order.
-    """
+    """The same, with hosted queues."""
 
     @property
     def queue(self) -> SimpleNamespace:
         backend = self.backend
-        return self.names(
-            _watched("Queue", backend.queue),
-            _watched("LifoQueue", backend.lifo_queue),
-            _watched("PriorityQueue", backend.priority_queue),
-        )
+        makers = {"Queue": backend.queue, "LifoQueue": backend.lifo_queue, "PriorityQueue": backend.priority_queue}
+        return self.names(**{name: functools.partial(_hosted, name, make) for name, make in makers.items()})
 
 
-class _Watched(HostedQueue[Any]):
-    __slots__ = ()
-
-    @property
-    def unfinished_tasks(self) -> int:
-        return int(self._ref.unfinished)
-
-    @property
-    def is_shutdown(self) -> bool:
-        return bool(self._ref.shut)
+def _hosted(name: str, make: Callable[[int], Any], maxsize: int = 0) -> Any:
+    # They know the order that is due by the name of the class.
+    return watched(make(maxsize), name, unfinished=lambda q: q._ref.unfinished, shut=lambda q: q._ref.shut)
 
 
-def _watched(name: str, make: Callable[..., Any]) -> Callable[..., Any]:
-    kind = type(name, (_Watched,), {"__slots__": ()})
-
-    def make_watched(maxsize: int = 0) -> Any:
-        queue = make(maxsize)
-        queue.__class__ = kind
-        return queue
-
-    return make_watched
+def watched(queue: Any, name: str, *, unfinished: Callable[[Any], int], shut: Callable[[Any], bool]) -> Any:
+    """The *queue* with the two attributes that their tests look at beside the documented methods."""
+    looks = {"unfinished_tasks": property(unfinished), "is_shutdown": property(shut)}
+    queue.__class__ = type(name, (type(queue),), {"__slots__": (), **looks})
+    return queue
 
 
 # Executors.

@@ -2,8 +2,9 @@
 
 import unittest
 from types import SimpleNamespace
+from typing import Any
 
-from cpython_suites import HostedQueues, NativeQueues, load
+from cpython_suites import HostedQueues, NativeQueues, load, watched
 
 test_queue = load("test_queue")
 
@@ -37,8 +38,7 @@ class NativeFailingQueueTests(NativeQueues, test_queue.FailingQueueTest, unittes
 
     @property
     def queue(self) -> SimpleNamespace:
-        kind = type(self.backend.queue())
-        return self.names(kind, None, None)
+        return self.names(Queue=type(self.backend.queue()))
 
 
 class NativeSimpleQueueTests(NativeQueues, test_queue.CSimpleQueueTest):
@@ -54,4 +54,8 @@ class NativeSimpleQueueAsQueueTests(NativeQueues, test_queue.QueueTest, unittest
 
     @property
     def queue(self) -> SimpleNamespace:
-        return self.names(lambda maxsize=0: self.backend.simple_queue(), None, None)
+        return self.names(Queue=self.simple_queue)
+
+    def simple_queue(self, maxsize: int = 0) -> Any:
+        queue = self.backend.simple_queue()
+        return watched(queue, "SimpleQueue", unfinished=lambda q: len(q._unfinished), shut=lambda q: q._shut)

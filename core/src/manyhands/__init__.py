@@ -52,8 +52,8 @@ if TYPE_CHECKING:
         WorkerLostError,
         WorkerStartError,
     )
-    from .executor import Executor, ExecutorStats, Worker, current_backend, current_task
-    from .future import Future, as_completed, wait
+    from .executor import Executor, ExecutorStats, Worker, as_completed, current_backend, current_task, wait
+    from .future import Future
     from .hooks import hookimpl, observe
     from .options import BackendOptions, Capabilities, ExecutorOptions, TaskOptions, duration, setting
     from .primitives import Empty, Full, LocalHost, ShutDown, ThreadParker
@@ -117,8 +117,8 @@ _HOMES = {
         "WorkerLostError",
         "WorkerStartError",
     ),
-    "executor": ("Executor", "ExecutorStats", "Worker", "current_backend", "current_task"),
-    "future": ("Future", "as_completed", "wait"),
+    "executor": ("Executor", "ExecutorStats", "Worker", "as_completed", "current_backend", "current_task", "wait"),
+    "future": ("Future",),
     "hooks": ("hookimpl", "observe"),
     "options": ("BackendOptions", "Capabilities", "ExecutorOptions", "TaskOptions", "duration", "setting"),
     "primitives": ("Empty", "Full", "LocalHost", "ShutDown", "ThreadParker"),

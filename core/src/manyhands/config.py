@@ -468,14 +468,13 @@ def _read(path: str) -> tuple[bytes, os.stat_result]:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ConfigError("not a regular file")
-        if status.st_size <= _FILE_LIMIT_BYTES:
-            with open(descriptor, "rb", closefd=False) as file:
-                data = file.read(_FILE_LIMIT_BYTES + 1)  # what grows meanwhile is cut here
-            if len(data) <= _FILE_LIMIT_BYTES:
-                return data, status
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(_FILE_LIMIT_BYTES + 1)  # the size it claims need not be true
     finally:
         os.close(descriptor)
-    raise ConfigError(f"larger than {_FILE_LIMIT_BYTES} bytes ({status.st_size} bytes)")
+    if len(data) > _FILE_LIMIT_BYTES:
+        raise ConfigError(f"larger than {_FILE_LIMIT_BYTES} bytes")
+    return data, status
 
 
 def _reading_problem(error: OSError | ConfigError) -> str:
@@ -497,7 +496,7 @@ def _decoded(data: bytes, shown: str) -> str:
         raise ConfigError(f"not UTF-8 at byte {offset}, got {data[offset]:#04x}", source=shown) from None
     if "\0" in text:
         raise ConfigError(f"a NUL character at byte {data.index(0)}", source=shown)
-    return text.replace("\r\n", "\n")
+    return text
 
 
 def _parsed(text: str, shown: str) -> dict[str, Any]:

@@ -88,7 +88,7 @@ class UnknownBackendError(ManyhandsError, LookupError):
     def __str__(self) -> str:
         installed = ", ".join(self.installed) or "none"
         where = f"{self.source}: " if self.source else ""
-        sentence = f"{where}no backend named {self.name!r} is installed (installed: {installed})"
+        sentence = f"{where}no backend named {_cut(self.name)} is installed (installed: {installed})"
         return f"{sentence}; {self.hint}" if self.hint else sentence
 
 
@@ -103,7 +103,7 @@ class BackendLoadError(ManyhandsError, ImportError):
 
     def __str__(self) -> str:
         origin = f" of {self.distribution}" if self.distribution else ""
-        return f"backend {self.backend!r}{origin} cannot be loaded: {'; '.join(self.problems)}"
+        return f"backend {_cut(self.backend)}{origin} cannot be loaded: {'; '.join(self.problems)}"
 
 
 class UnsupportedError(ManyhandsError, NotImplementedError):
@@ -322,6 +322,12 @@ def _how_it_ended(exitcode: int | None, signal: int | None) -> str:
         except ValueError:
             return f"was killed by signal {signal}"
     return "ended" if exitcode is None else f"ended with exit code {exitcode}"
+
+
+def _cut(name: str, limit: int = 80) -> str:
+    """A name that somebody gave, for a message."""
+    shown = ascii(name)
+    return shown if len(shown) <= limit else f"{shown[: limit - 3]}..."
 
 
 def _stderr_tail(stderr: Any, limit: int = 4096) -> str:

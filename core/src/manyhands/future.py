@@ -4,25 +4,26 @@ Future: a :class:`concurrent.futures.Future` that weighs a fifth of it and takes
 The standard library's future has a condition from birth and locks it for each step. Here:
 
 - ``_phase`` is PENDING until the one store that makes it final; ``_started`` says whether it runs.
-- The condition, the *watch*, comes to life when somebody waits. Who finishes stores the phase and
-  then looks for a watch; who makes a watch stores it and then looks at the phase. So at least one
-  of the two sees the other, and announces the end under the watch, once.
-- The standard library's ``wait`` and ``as_completed`` read ``_state`` and leave their waiters
-  under the condition. So as long as a watch is not told, ``_state`` hides the end from them.
-- Callbacks are left in a deque in the same way, and whoever sees the end takes them out.
+- Who wants to know of the end leaves something in the *followers*, which come to life then. Who
+  finishes stores the phase and then looks for followers; who follows leaves what it has and then
+  looks at the phase. So at least one of the two sees the other, and each thing left is taken out
+  of its deque, an atomic step, by exactly one of them.
+- The standard library's ``wait`` and ``as_completed`` read ``_state`` under ``_condition`` and leave
+  their waiters there. So as long as these are not told, ``_state`` hides the end from them.
 - Who cancels raises a flag and then looks whether it has started; who starts says so and then
   looks for the flag. Only if there is one do they meet at ``_guard``.
 
 ``_guard`` is an RLock, and what is done under it is a test and a store with no call between them:
-a signal handler or finalizer that comes in between finds a consistent future.
+a signal handler or finalizer that comes in between finds a consistent future. A thread that waits
+here holds nothing, so an interrupt at any point leaves nothing locked.
 """
 
 import concurrent.futures
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ALL_COMPLETED, CancelledError, InvalidStateError
+from collections.abc import Callable, Generator
+from concurrent.futures import CancelledError, InvalidStateError
 from concurrent.futures._base import (
     CANCELLED,
     CANCELLED_AND_NOTIFIED,
@@ -30,14 +31,13 @@ from concurrent.futures._base import (
     LOGGER,
     PENDING,
     RUNNING,
-    DoneAndNotDoneFutures,
 )
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
 from .errors import SerializationError
 
-__all__ = ["Future", "as_completed", "wait"]
+__all__ = ["Future", "wait_limit"]
 
 T = TypeVar("T")
 
@@ -55,13 +55,19 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_guard)
 
 
-class _Watch(threading.Condition):
-    """The condition of a future that somebody watches, and the standard library's waiters on it."""
+class _Followers:
+    """Those who want to know of a future's end."""
+
+    __slots__ = ("callbacks", "condition", "told", "waiters", "watchers")
 
     def __init__(self) -> None:
-        super().__init__()
+        #: Called at once, in the finishing thread: ours, short, and never raise.
+        self.watchers: deque[Callable[[Any], object]] = deque()
+        #: The user's, called one after the other.
+        self.callbacks: deque[Callable[[Any], object]] = deque()
+        #: The standard library's, who wait under the condition, and whether they know of the end.
+        self.condition: threading.Condition | None = None
         self.waiters: list[Any] = []
-        #: Whether the waiters know of the end.
         self.told = False
 
 
@@ -89,7 +95,7 @@ class Future(concurrent.futures.Future[T], metaclass=_Slotted):
     that chains of any length need no stack.
     """
 
-    __slots__ = ("_callbacks", "_cancelling", "_exception", "_phase", "_result", "_started", "_trace", "_watch")
+    __slots__ = ("_cancelling", "_exception", "_followers", "_phase", "_result", "_started", "_trace")
 
     def __init__(self) -> None:
         self._phase: str = PENDING
@@ -98,34 +104,56 @@ class Future(concurrent.futures.Future[T], metaclass=_Slotted):
         self._result: Any = None
         self._exception: BaseException | None = None
         self._trace: TracebackType | None = None
-        self._watch: _Watch | None = None
-        self._callbacks: deque[Callable[[Any], object]] | None = None
+        self._followers: _Followers | None = None
 
     # What the standard library's module functions use.
 
     @property
-    def _condition(self) -> _Watch:  # type: ignore[override]
-        watch = self._watch
-        if watch is None:
-            fresh = _Watch()
+    def _condition(self) -> threading.Condition:  # type: ignore[override]
+        followers = self._followed()
+        if followers.condition is None:
+            fresh = threading.Condition()
             with _guard:
-                if self._watch is None:
-                    self._watch = fresh
-                watch = self._watch
+                if followers.condition is None:
+                    followers.condition = fresh
             if self._phase != PENDING:
                 self._announce()
-        return watch
+        return followers.condition
 
     @property
     def _waiters(self) -> list[Any]:  # type: ignore[override]
-        return self._condition.waiters
+        return self._followed().waiters
 
     @property
     def _state(self) -> str:  # type: ignore[override]
-        phase, watch = self._phase, self._watch
-        if phase == PENDING or (watch is not None and not watch.told):
+        phase, followers = self._phase, self._followers
+        untold = followers is not None and followers.condition is not None and not followers.told
+        if phase == PENDING or untold:
             return RUNNING if self._started else PENDING
         return phase
+
+    def _followed(self) -> _Followers:
+        followers = self._followers
+        if followers is None:
+            fresh = _Followers()
+            with _guard:
+                if self._followers is None:
+                    self._followers = fresh
+                followers = self._followers
+        return followers
+
+    def _follow(self, watcher: Callable[[Any], object]) -> None:
+        """Have *watcher* called at the end, or now; for callers that never raise and never block."""
+        self._followed().watchers.append(watcher)
+        if self._phase != PENDING:
+            self._announce()
+
+    def _unfollow(self, watcher: Callable[[Any], object]) -> None:
+        """Forget *watcher*."""
+        try:
+            self._followed().watchers.remove(watcher)
+        except ValueError:  # it was called
+            pass
 
     # Asking.
 
@@ -172,10 +200,18 @@ class Future(concurrent.futures.Future[T], metaclass=_Slotted):
     def _wait(self, timeout: float | None) -> None:
         """Return when it is finished; CancelledError, TimeoutError."""
         limit = wait_limit(timeout)
-        watch = self._condition
-        with watch:
-            if not watch.told:
-                watch.wait(limit)
+        if self._phase == PENDING:
+            parker = threading.Lock()
+            parker.acquire()
+
+            def wake(_: object) -> None:
+                parker.release()
+
+            try:
+                self._follow(wake)
+                parker.acquire(timeout=-1 if limit is None else max(0.0, limit))
+            finally:
+                self._unfollow(wake)
         if self._phase == FINISHED:
             return
         if self._phase == PENDING:
@@ -227,14 +263,7 @@ class Future(concurrent.futures.Future[T], metaclass=_Slotted):
         """
         if not callable(fn):
             raise TypeError(f"add_done_callback needs a callable, got {fn!r}")
-        callbacks = self._callbacks
-        if callbacks is None:
-            fresh: deque[Callable[[Any], object]] = deque()
-            with _guard:
-                if self._callbacks is None:
-                    self._callbacks = fresh
-                callbacks = self._callbacks
-        callbacks.append(fn)
+        self._followed().callbacks.append(fn)
         if self._phase != PENDING:
             _call_back(self)
 
@@ -278,8 +307,8 @@ class Future(concurrent.futures.Future[T], metaclass=_Slotted):
         if not self._started and self._may_start():
             return True
         if self._phase == CANCELLED:
-            with self._condition as _:
-                self._phase = CANCELLED_AND_NOTIFIED
+            self._phase = CANCELLED_AND_NOTIFIED
+            with self._condition:
                 _tell(self._waiters, self)
             return False
         LOGGER.critical("Future %s in unexpected state: %s", id(self), self._state)
@@ -308,16 +337,25 @@ class Future(concurrent.futures.Future[T], metaclass=_Slotted):
         return True
 
     def _announce(self) -> None:
-        """Tell whoever watches that the phase is final, once."""
-        watch = self._watch
-        if watch is not None:
-            with watch:
-                if not watch.told:
-                    watch.told = True
+        """Tell the followers that the phase is final; whoever else tells them at the same time."""
+        followers = self._followers
+        if followers is None:
+            return
+        while followers.watchers:
+            try:
+                watcher = followers.watchers.popleft()
+            except IndexError:
+                break
+            watcher(self)
+        condition = followers.condition
+        if condition is not None:
+            with condition:
+                if not followers.told:
+                    followers.told = True
                     if self._phase != CANCELLED:
-                        _tell(watch.waiters, self)
-                    watch.notify_all()
-        if self._callbacks:
+                        _tell(followers.waiters, self)
+                    condition.notify_all()
+        if followers.callbacks:
             _call_back(self)
 
     def __reduce__(self) -> Any:
@@ -363,7 +401,7 @@ def _call_back(future: Future[Any]) -> None:
     try:
         while queue:
             future = queue.popleft()
-            callbacks = future._callbacks
+            callbacks = future._followed().callbacks
             while callbacks:
                 try:
                     callback = callbacks.popleft()
@@ -384,25 +422,3 @@ def wait_limit(timeout: float | None) -> float | None:
     if timeout != timeout:
         raise ValueError("timeout must be a number of seconds, got nan")
     return timeout
-
-
-def wait(
-    fs: Iterable[concurrent.futures.Future[T]], timeout: float | None = None, return_when: str = ALL_COMPLETED
-) -> DoneAndNotDoneFutures[T]:
-    """:func:`concurrent.futures.wait`, for futures of any executor; TypeError for anything else."""
-    return concurrent.futures.wait(_checked(fs, "wait"), wait_limit(timeout), return_when)
-
-
-def as_completed(
-    fs: Iterable[concurrent.futures.Future[T]], timeout: float | None = None
-) -> Iterator[concurrent.futures.Future[T]]:
-    """:func:`concurrent.futures.as_completed`, for futures of any executor; TypeError for anything else."""
-    return concurrent.futures.as_completed(_checked(fs, "as_completed"), wait_limit(timeout))
-
-
-def _checked(fs: Iterable[concurrent.futures.Future[T]], who: str) -> list[concurrent.futures.Future[T]]:
-    futures = list(fs)
-    for future in futures:
-        if not isinstance(future, concurrent.futures.Future):
-            raise TypeError(f"{who} needs futures, got {future!r}")
-    return futures

@@ -61,6 +61,8 @@ class Setting:
         is_bool = isinstance(value, bool)
         if not isinstance(value, accepted) or (is_bool and self.kind is not bool):
             return f"must be {self._kind_name()} ({self.allowed()}), got {shorten(value)}"
+        if isinstance(value, str) and not value.isprintable():
+            return f"must be printable text, got {shorten(value)}"
         if self.choices and value not in self.choices:
             return f"must be {self.allowed()}, got {shorten(value)}"
         if self.kind is tuple and not all(isinstance(item, str) for item in value):  # type: ignore[attr-defined]
@@ -70,9 +72,9 @@ class Setting:
         return None
 
     def _in_range(self, number: float) -> bool:
-        if math.isnan(number):
+        if number != number:  # nan; math.isnan cannot take an int as large as they come
             return False
-        if math.isinf(number):
+        if number in (math.inf, -math.inf):
             return number > 0 and self.optional
         high = self.upper()
         return (self.low is None or number >= self.low) and (high is None or number <= high)
@@ -114,7 +116,10 @@ def _tuple(value: Any) -> Any:
 
 def shorten(value: object, limit: int = 80) -> str:
     """The repr of a value for a message: at most *limit* characters, every character printable."""
-    text = ascii(value)
+    try:
+        text = ascii(value)
+    except ValueError:  # an int of more digits than Python is willing to print
+        return f"an {type(value).__name__} too long to show"
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

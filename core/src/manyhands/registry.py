@@ -397,12 +397,12 @@ def _header(metadata: str, name: str) -> str:
 
 
 def _parse(points: str) -> Iterator[tuple[str, str, str]]:
-    """Group, name and value of each of our entries in an ``entry_points.txt``."""
+    """Group, name and value of each line of an ``entry_points.txt``."""
     group = ""
     for line in map(str.strip, points.splitlines()):
         if line.startswith("[") and line.endswith("]"):
             group = line[1:-1].strip()
-        elif group in (_BACKENDS, _OBSERVERS) and line and not line.startswith(("#", ";")):
+        elif line and not line.startswith(("#", ";")):
             name, _, value = line.partition("=")
             yield group, name.strip(), value.strip()
 

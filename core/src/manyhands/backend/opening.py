@@ -1,6 +1,7 @@
 """Opening a backend: by name, by config, or by what it must be able to do."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import attrs
@@ -61,7 +62,7 @@ def open_backend(name: str | None = None, /, *, requires: Iterable[str] = (), **
         kind = _first_that_fits(settings, required)
         settings = config.resolve(kind.name, options)
     for observer in settings.observers.value:
-        hooks.register(observer, lambda: registry.load_observer(observer, source=settings.observers.origin))
+        hooks.register(observer, partial(registry.load_observer, observer, source=settings.observers.origin))
     backend: Backend[Any] = kind(settings.options(kind.options_type))
     return backend
 
@@ -130,7 +131,9 @@ def _judge(settings: Any, name: str, required: frozenset[str]) -> tuple[str, str
 
 def _load(settings: Any, name: str) -> Any:
     source = settings.backend.origin if name == settings.backend.value else ""
-    return registry.load(name, plugins=settings.plugins.value, source="" if source == "default" else source)
+    return registry.load(
+        name, plugins=settings.plugins.value, source="" if source in ("default", "argument") else source
+    )
 
 
 def _first_that_fits(settings: Any, required: frozenset[str]) -> Any:

@@ -7,9 +7,10 @@ Ctrl-C; 141 the reader of the output has gone.
 """
 
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
 from ._end import End, complain, emit
 
@@ -29,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that *argv* asks for (without the program's name; None takes that of the process)."""
     words = list(sys.argv[1:] if argv is None else argv)
     name = f"manyhands {words[0]}" if words and words[0] in COMMANDS else "manyhands"
+    shown, warnings.showwarning = warnings.showwarning, _show_warning
     try:
         return _run(words)
     except KeyboardInterrupt:
@@ -46,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         complain(f"{name}: {_sentence(error)}")
         return 2
+    finally:
+        warnings.showwarning = shown
 
 
 def _run(words: list[str]) -> int:
@@ -64,13 +68,22 @@ def _run(words: list[str]) -> int:
         emit(f"manyhands {version('manyhands')}\n")
         return 0
     if not words:
-        raise End(2, f"a command is missing, there are {', '.join(COMMANDS)}", usage=USAGE)
+        raise End(2, f"a command is missing, there are {', '.join(COMMANDS)}")
     from ..options import nearest, shorten
 
-    option = first.startswith("-")
-    known = ("--help", "--version") if option else COMMANDS
-    what = "option" if option else "command"
-    raise End(2, f"unknown {what} {shorten(first)}{nearest(first, known)}", usage=USAGE)
+    if first.startswith("-"):
+        raise End(2, f"unknown option {shorten(first)}{nearest(first, ('--help', '--version'))}", usage=USAGE)
+    raise End(2, f"unknown command {shorten(first)}{nearest(first, COMMANDS)}")
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    """Show a warning as one line, without the place in the code if it is one of ours."""
+    from ..errors import ManyhandsWarning
+
+    place = "" if issubclass(category, ManyhandsWarning) else f"{filename}:{lineno}: {category.__name__}: "
+    complain(f"manyhands: warning: {place}{message}")
 
 
 def _sentence(error: Exception) -> str:

@@ -59,7 +59,10 @@ def rows() -> Iterator[Callable[[bytes], None]]:
     stdout = sys.stdout
     if stdout is None:
         raise _not_written(OSError(errno.EBADF, "it is closed"))
-    with contextlib.redirect_stdout(sys.stderr), contextlib.ExitStack() as stack:
+    _open_standard_descriptors()
+    with contextlib.ExitStack() as stack:
+        elsewhere = sys.stderr or stack.enter_context(open(os.devnull, "w"))
+        stack.enter_context(contextlib.redirect_stdout(elsewhere))
         try:
             stdout.flush()
             descriptor = stdout.fileno()
@@ -69,18 +72,17 @@ def rows() -> Iterator[Callable[[bytes], None]]:
         private = os.dup(descriptor)
         stack.callback(os.close, private)
         stack.callback(os.dup2, private, descriptor)
-        _replace(descriptor, 2)
+        os.dup2(2, descriptor)
         yield lambda row: _write(private, row)
 
 
-def _replace(descriptor: int, by: int) -> None:
-    """Have *descriptor* lead to where *by* leads, or to nowhere if that is closed."""
-    try:
-        os.dup2(by, descriptor)
-    except OSError:
-        nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        os.dup2(nowhere, descriptor)
-        os.close(nowhere)
+def _open_standard_descriptors() -> None:
+    """Open those of stdin, stdout and stderr that are closed, lest another file gets the number and the output."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
 
 
 def _write(descriptor: int, row: bytes) -> None:
@@ -101,8 +103,8 @@ def _write_text(file: TextIO, row: bytes) -> None:
 
 def _forget(stdout: TextIO) -> None:
     """Let what is still in the buffer go nowhere: the interpreter would complain about it at its exit."""
-    with contextlib.suppress(OSError, ValueError):
-        _replace(stdout.fileno(), -1)
+    with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), stdout.fileno())
 
 
 def _not_written(error: OSError | ValueError) -> End:

@@ -1,9 +1,11 @@
 """The inputs of ``map``: words, or the lines of a file or of stdin, perhaps JSON."""
 
+import errno
 import json
 import os
 import queue
 import stat
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from types import TracebackType
@@ -77,7 +79,7 @@ class Inputs:
                 self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
             mode = os.fstat(self._descriptor).st_mode
             if stat.S_ISDIR(mode):
-                raise IsADirectoryError(0, "it is a directory")
+                raise IsADirectoryError(errno.EISDIR, "it is a directory")
         except OSError as error:
             raise self._problem(f"cannot be read: {(error.strerror or str(error)).lower()}") from error
         self.at_hand = stat.S_ISREG(mode)
@@ -86,6 +88,8 @@ class Inputs:
 
     def _take_stdin(self) -> None:
         """Keep stdin to ourselves: a function that asks for input must not get ours."""
+        if sys.stdin is None:
+            raise OSError(errno.EBADF, "it is closed")
         self._descriptor = os.dup(_STDIN)
         nowhere = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         os.dup2(nowhere, _STDIN)
@@ -100,14 +104,14 @@ class Inputs:
         if self._descriptor >= 0 and self.at_hand:
             os.close(self._descriptor)
 
-    def __len__(self) -> int:
-        """How many there are; TypeError if nobody knows."""
-        if self._path is not None:
-            raise TypeError("nobody has counted the lines")
-        return len(self._words)
+    @property
+    def total(self) -> int | None:
+        """How many there are, if that is known."""
+        return len(self._words) if self._path is None else None
 
     def __iter__(self) -> Iterator[Item]:
         """The items; End for what is no JSON."""
+        texts: Iterator[tuple[str, str]]
         if self._path is None:
             texts = ((f"input {index}", word) for index, word in enumerate(self._words))
         else:
@@ -122,7 +126,7 @@ class Inputs:
             os.lseek(self._descriptor, self._begin, os.SEEK_SET)
         with open(self._descriptor, "rb", closefd=False) as file:
             for number, line in enumerate(file, 1):
-                text = os.fsdecode(line.rstrip(b"\n").removesuffix(b"\r"))
+                text = os.fsdecode(line.removesuffix(b"\n").removesuffix(b"\r"))
                 if text.strip() or not self._jsonl:
                     yield f"{name}:{number}", text
 

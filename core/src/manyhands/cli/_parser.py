@@ -17,7 +17,7 @@ class _Once(argparse.Action):
 
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
         if self.dest in parser.given:
-            raise argparse.ArgumentError(self, "given twice")
+            raise argparse.ArgumentError(self, "is given twice")
         parser.given.add(self.dest)
         setattr(namespace, self.dest, self.const if self.nargs == 0 else values)
 
@@ -33,7 +33,7 @@ class Parser(argparse.ArgumentParser):
     """
     Parses options only: whatever else there is comes back as a list of words, in order.
 
-    Every error is an :class:`End` with exit code 2, the usage and one line.
+    Every error is an :class:`End` with exit code 2 and one line, after the usage if an option is wrong.
     """
 
     def __init__(self, command: str, usage: str, description: str, *, epilog: str | None = None) -> None:
@@ -58,7 +58,10 @@ class Parser(argparse.ArgumentParser):
         try:
             namespace, rest = self.parse_known_args(words)
         except argparse.ArgumentError as error:
-            self.error(f"option {error.argument_name}: {error.message}")
+            if isinstance(error.__context__, argparse.ArgumentTypeError):
+                self.error(f"option {error.argument_name} {error.message}")
+            problem = "needs a value" if error.message.startswith("expected") else error.message
+            raise End(2, f"option {error.argument_name} {problem}", usage=self.format_usage().strip()) from None
         for word in rest:
             if word.startswith("-") and word != "-" and not _NUMBER.match(word):
                 self._unknown(word)
@@ -69,10 +72,10 @@ class Parser(argparse.ArgumentParser):
 
         name = word.partition("=")[0]
         known = [option for option in self._option_string_actions if option.startswith("--")]
-        self.error(f"unknown option {shorten(name)}{nearest(name, known)}")
+        raise End(2, f"unknown option {shorten(name)}{nearest(name, known)}", usage=self.format_usage().strip())
 
     def error(self, message: str) -> NoReturn:
-        raise End(2, message, usage=self.format_usage().strip())
+        raise End(2, message)
 
     def print_help(self, file: Any = None) -> None:
         emit(self.format_help())

@@ -101,7 +101,8 @@ class FunctionTarget:
             try:
                 found = getattr(found, part)
             except AttributeError:
-                raise _problem(self.name, f"leads nowhere: {where} has no attribute {part!r}{_similar(part, found)}") from None
+                guess = _similar(part, found)
+                raise _problem(self.name, f"leads nowhere: {where} has no attribute {part!r}{guess}") from None
             where = repr(part)
         if not callable(found):
             raise _problem(self.name, f"cannot be called: it is of type {type(found).__name__}")
@@ -207,7 +208,8 @@ def _load_aside(module_name: str, path: str) -> ModuleType:
     if module_name in sys.modules:
         return sys.modules[module_name]
     spec = util.spec_from_file_location(module_name, path)
-    assert spec is not None and spec.loader is not None  # it ends in .py
+    assert spec is not None  # for it ends in .py
+    assert spec.loader is not None
     module = util.module_from_spec(spec)
     sys.modules[module_name] = module
     try:

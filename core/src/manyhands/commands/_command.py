@@ -85,8 +85,8 @@ _STREAM = "PIPE, DEVNULL, a descriptor, a file or None (stderr: also STDOUT)"
 
 
 def _check_account(instance: object, field: "attrs.Attribute[Any]", value: Any) -> None:
-    for one in value if isinstance(value, tuple) else (value,):
-        if one is not None and (isinstance(one, bool) or not isinstance(one, int | str)):
+    for one in value if isinstance(value, tuple) else () if value is None else (value,):
+        if isinstance(one, bool) or not isinstance(one, int | str):
             raise TypeError(f"Command.{field.name} must be given by number or name, got {shorten(one)}")
 
 
@@ -176,7 +176,7 @@ class Command:
             try:
                 if value is not None:
                     look(value)
-            except (LookupError, ValueError):
+            except LookupError:
                 raise ConfigError(f"Command.{name} must be a known {what}, got {shorten(value)}") from None
 
     @property

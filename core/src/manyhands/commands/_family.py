@@ -56,6 +56,14 @@ class Family:
         while self.alive() and time.monotonic() < deadline:
             time.sleep(0.002)
             self.signal(signal.SIGKILL)
+        self._bury()
+
+    def _bury(self) -> None:
+        """Reap those that lost their parent and became our children: we may be the first process of a container."""
+        for pid, process in self._members().items():
+            if process.ended and process.parent == os.getpid() and pid != self.leader:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
 
     def _members(self) -> dict[int, _Process]:
         table = {pid: process for pid in _pids() if (process := _look(pid)) is not None}

@@ -2,6 +2,7 @@
 
 from .executor import Executor, ExecutorStats, ExecutorView, caller
 from .task import Task
+from .waiting import as_completed, wait
 from .worker import Worker, current_backend, current_task, current_worker, enter_backend
 
 __all__ = [
@@ -10,9 +11,11 @@ __all__ = [
     "ExecutorView",
     "Task",
     "Worker",
+    "as_completed",
     "caller",
     "current_backend",
     "current_task",
     "current_worker",
     "enter_backend",
+    "wait",
 ]

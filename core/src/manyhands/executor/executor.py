@@ -9,8 +9,8 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from types import TracebackType
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import FunctionType, TracebackType
 from typing import Any, Final, NoReturn, ParamSpec, TypeVar
 
 import attrs
@@ -34,7 +34,8 @@ log = get_logger("manyhands.executor")
 _DEFAULTS: Final = TaskOptions()
 #: Most tasks of one executor that wait for tasks of the same executor at the same time.
 _MOST_LENT: Final = 1000
-_CO_COROUTINE, _CO_ASYNC_GENERATOR = 0x80, 0x200
+#: ``inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR``, without importing inspect.
+_ASYNCHRONOUS: Final = 0x280
 
 
 @attrs.frozen(kw_only=True)
@@ -64,9 +65,14 @@ class Gate:
         self._closed: ExecutorClosedError | None = None
 
     def enter(self, task: "Task[Any]") -> None:
-        """Wait for room; ExecutorClosedError when it is closed, also while waiting."""
+        """
+        Wait for room; ExecutorClosedError when it is closed, also while waiting.
+
+        A task of the same executor does not wait: it would keep others from making room.
+        """
+        inside = current_task_of(task._executor._pool) is not None
         with self._changed:
-            while self._free == 0 and self._closed is None:
+            while self._free <= 0 and self._closed is None and not inside:
                 self._changed.wait()
             if self._closed is not None:
                 task.withdraw()
@@ -86,6 +92,8 @@ class Gate:
             self._changed.notify_all()
 
 
+_NOTHING_LENT: Final = nullcontext()
+
 #: Those that live, to be told of a fork.
 _pools: "weakref.WeakSet[Pool]" = weakref.WeakSet()
 
@@ -103,7 +111,7 @@ class Pool:
         self._lent: list[Task[Any]] = []
         self._resizing = threading.RLock()
         # ``next`` on a counter is a single atomic step.
-        self._counters = [itertools.count() for _ in range(4)]
+        self._counters = [itertools.count(1) for _ in range(4)]
         self.next_id, self.done, self.failed, self.cancelled = (counter.__next__ for counter in self._counters)
         self._asked = 0  # how often the counters were read: that counts, too
         _pools.add(self)
@@ -111,7 +119,7 @@ class Pool:
     def stats(self) -> ExecutorStats:
         workers = tuple(self.engine.workers())
         with self._resizing:
-            submitted, done, failed, cancelled = (next(counter) - self._asked for counter in self._counters)
+            submitted, done, failed, cancelled = (next(counter) - 1 - self._asked for counter in self._counters)
             self._asked += 1
         running = sum(1 for worker in workers if worker.state == "busy")
         pending = max(0, submitted - running - done - failed - cancelled)
@@ -124,8 +132,7 @@ class Pool:
             self.size = n
             self.engine.resize(n + len(self._lent))
 
-    @contextmanager
-    def lending(self) -> Iterator[None]:
+    def lending(self) -> AbstractContextManager[object]:
         """
         Around a wait for a task of this pool.
 
@@ -133,21 +140,35 @@ class Pool:
         full of such tasks would stand still.
         """
         task = current_task_of(self)
-        if task is None:
+        return _NOTHING_LENT if task is None else self._lending(task)
+
+    @contextmanager
+    def _lending(self, task: "Task[Any]") -> Iterator[None]:
+        self._lend(task)
+        try:
             yield
-            return
+        finally:
+            self._take_back(task)
+
+    def lend_till_done(self) -> None:
+        """As ``lending``, where nobody tells when the wait is over: as long as the waiting task runs."""
+        task = current_task_of(self)
+        if task is not None and task not in self._lent:
+            self._lend(task)
+            task.add_done_callback(self._take_back)
+
+    def _lend(self, task: "Task[Any]") -> None:
         with self._resizing:
             if len(self._lent) >= _MOST_LENT:
                 waiting = {f"task {t.id} ({t.name})": "a task of its own executor" for t in self._lent[-10:]}
                 raise DeadlockError(f"{_MOST_LENT} tasks wait for tasks of their own executor", graph=waiting)
             self._lent.append(task)
             self.engine.resize(self.size + len(self._lent))
-        try:
-            yield
-        finally:
-            with self._resizing:
-                self._lent.remove(task)
-                self.engine.resize(self.size + len(self._lent))
+
+    def _take_back(self, task: "Future[Any]") -> None:
+        with self._resizing:
+            self._lent.remove(task)  # type: ignore[arg-type]
+            self.engine.resize(self.size + len(self._lent))
 
     def shut(self, reason: str, at: str) -> None:
         """Accept nothing more."""
@@ -185,7 +206,6 @@ class Executor(concurrent.futures.Executor):
         self._options = _DEFAULTS
         self._owns_backend = False
         self._task_type: type[Task[Any]] = ObservedTask if hooks.observed() else Task
-        self._checked: object = None
         # Dropped with work pending, it finishes that work and goes.
         self._dropped = weakref.finalize(self, engine.close, cancel=False, deadline=0)
         self._dropped.atexit = False
@@ -203,9 +223,8 @@ class Executor(concurrent.futures.Executor):
             ResourceError: there is no worker and the machine has none to give.
             SerializationError: the call cannot cross to a worker (only where workers are elsewhere).
         """
-        if fn is not self._checked:
+        if type(fn) is not FunctionType or fn.__code__.co_flags & _ASYNCHRONOUS:
             _check_callable(fn)
-            self._checked = fn
         pool = self._pool
         if pool.closed is not None:
             raise pool.closed.copy()
@@ -215,9 +234,7 @@ class Executor(concurrent.futures.Executor):
         )
         if pool.gate is not None:
             pool.gate.enter(task)
-        pool.engine.start(task)
-        if pool.closed is not None and task.withdraw():  # closed meanwhile, and nobody will take it
-            raise pool.closed.copy()
+        self._start(task)
         return task
 
     def _make_task(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> "Task[Any]":
@@ -227,8 +244,11 @@ class Executor(concurrent.futures.Executor):
         return self._task_type(self, self._pool.next_id(), fn, args, NO_KWARGS, context, options)
 
     def _start(self, task: "Task[Any]") -> None:
-        """For ``map``: as ``submit``, but also after shutdown, to finish what was accepted before."""
-        self._pool.engine.start(task)
+        """For ``map``: hand it to the engine; ExecutorClosedError when nobody will take it any more."""
+        pool = self._pool
+        pool.engine.start(task)
+        if pool.closed is not None and task.withdraw():
+            raise pool.closed.copy()
 
     def map(
         self,
@@ -380,8 +400,9 @@ class Executor(concurrent.futures.Executor):
         self._close("the executor was terminated", cancel=True, deadline=grace)
         for worker in self._pool.engine.workers():
             task = getattr(worker, "task", None)
+            name = "" if task is None else task.name
             if task is not None and task.abandon():
-                log.warning("worker.abandoned", worker=worker.name, task=task.id, name=task.name, grace_s=grace)
+                log.warning("worker.abandoned", worker=worker.name, task=task.id, name=name, grace_s=grace)
 
     def _close(self, reason: str, *, cancel: bool, deadline: float | None) -> None:
         self._dropped.detach()
@@ -403,8 +424,12 @@ class Executor(concurrent.futures.Executor):
     ) -> None:
         if kind is not None and issubclass(kind, (KeyboardInterrupt, SystemExit)):
             self.terminate_workers()
-        else:
+            return
+        try:
             self.shutdown(wait=True)
+        except (KeyboardInterrupt, SystemExit):  # while waiting: the same
+            self.terminate_workers()
+            raise
 
     async def __aenter__(self) -> "Executor":
         return self
@@ -431,7 +456,6 @@ class ExecutorView(Executor):
         self._pool = executor._pool
         self._options = options
         self._task_type = executor._task_type
-        self._checked = None
         self._of = executor  # keeps it from being dropped
 
     def _refuse(self, *_args: Any, **_kwargs: Any) -> NoReturn:
@@ -465,7 +489,7 @@ def _check_callable(fn: Any) -> None:
     while isinstance(inner, functools.partial):
         inner = inner.func
     code = getattr(getattr(inner, "__func__", inner), "__code__", None)
-    if code is not None and code.co_flags & (_CO_COROUTINE | _CO_ASYNC_GENERATOR):
+    if code is not None and code.co_flags & _ASYNCHRONOUS:
         raise TypeError(
             f"{code.co_qualname} is a coroutine function: its calls run in an event loop, pass a plain function"
         )

@@ -16,14 +16,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from concurrent.futures._base import FINISHED
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from ..future import Future
+from .task import without_this_frame
 
 if TYPE_CHECKING:
-    from .executor import Executor
+    from .executor import Executor, Pool
     from .task import Task
 
 __all__ = ["MapCall", "map_chunks", "map_tasks"]
@@ -165,19 +167,22 @@ class _Failure:
     __slots__ = ("error",)
 
     def __init__(self, error: BaseException) -> None:
-        # Without our frame the traceback starts in the user's code.
-        trace = error.__traceback__
-        self.error = error.with_traceback(trace and trace.tb_next)
+        self.error = without_this_frame(error)
 
 
-class _Node:
+class _Node(Future["_Results | None"]):
     """A place in the chain of results; the last one is open, or holds None: that was all."""
 
-    __slots__ = ("future", "next")
+    __slots__ = ("_pool", "next")
 
-    def __init__(self) -> None:
-        self.future: Future[_Results | None] = Future()
+    def __init__(self, pool: "Pool") -> None:
+        super().__init__()
+        self._pool = pool
         self.next: _Node | None = None
+
+    def _wait(self, timeout: float | None) -> None:
+        with self._pool.lending():
+            super()._wait(timeout)
 
 
 class _Chunk:
@@ -215,6 +220,7 @@ class _Job:
 
     def __init__(self, call: MapCall) -> None:
         self.executor = call.executor
+        self._pool = call.executor._pool
         self._fn = call.fn
         self._apply: Callable[..., Iterator[Any]] = itertools.starmap if call.star else map
         self._ordered = call.ordered
@@ -227,7 +233,7 @@ class _Job:
         self._size = 1
         self._chunks: list[_Chunk] = []
         self._runners: set[_Runner] = set()
-        self.head = self._tail = _Node()
+        self.head = self._tail = _Node(self._pool)
 
     # For the consumer.
 
@@ -239,7 +245,7 @@ class _Job:
                 self._count_left += len(items)
                 self._unfinished += len(items)
             self._ended = last
-        self._start_runners()
+        self._start_runners(self.executor._start)
         self._end_if_done()
 
     def stop(self) -> None:
@@ -256,38 +262,43 @@ class _Job:
 
     # For the runners.
 
-    def _start_runners(self) -> None:
+    def _start_runners(self, start: Callable[["Task[Any]"], None]) -> None:
         """Have as many runners as there are workers that could be busy."""
         while True:
             with self._lock:
                 startable = self._count_left + sum(1 + len(chunk.items) for chunk in self._chunks)
-                if len(self._runners) >= min(self.executor._pool.size, startable):
+                if len(self._runners) >= min(self._pool.size, startable):
                     return
                 runner = _Runner(self)
                 self._runners.add(runner)
+            try:
+                start(runner.task)
+            except Exception as error:  # the executor cannot run anything any more
+                self._runners.discard(runner)
+                self._fail(runner, error)
+                return
             runner.task.add_done_callback(runner.done)
-            self.executor._start(runner.task)
 
     def runner_done(self, runner: _Runner) -> None:
         with self._lock:
             self._runners.discard(runner)
         if runner.task.cancelled():  # by ``stop``, or the executor was shut down without mercy
-            self._fail(runner)
+            self._fail(runner, CancelledError())
         else:
-            self._start_runners()
+            self._start_runners(self._pool.engine.start)
 
-    def _fail(self, runner: _Runner) -> None:
+    def _fail(self, runner: _Runner, error: Exception) -> None:
         """Nobody will deliver the runner's chunk, and after the last runner nothing at all."""
-        if runner.chunk is not None and not runner.chunk.node.future.done():
-            runner.chunk.node.future.set_exception(CancelledError())
-        if not self._runners and not self._tail.future.done():
-            self._tail.future.set_exception(CancelledError())
+        if runner.chunk is not None:
+            runner.chunk.node._settle(FINISHED, None, error)
+        if not self._runners:
+            self._tail._settle(FINISHED, None, error)
 
     def take(self) -> _Chunk | None:
         """The next chunk of what is left, else half of what another runner has not begun."""
         with self._lock:
             if self._count_left:
-                node = self._place() if self._ordered else _Node()
+                node = self._place() if self._ordered else _Node(self._pool)
                 chunk = _Chunk(self._cut(), node)
             else:
                 victim = max(self._chunks, key=lambda chunk: len(chunk.items), default=None)
@@ -295,7 +306,7 @@ class _Job:
                 if victim is None or not stolen:
                     return None
                 victim.size -= len(stolen)
-                chunk = _Chunk(stolen, _Node())
+                chunk = _Chunk(stolen, _Node(self._pool))
                 chunk.node.next, victim.node.next = victim.node.next, chunk.node
             self._chunks.append(chunk)
             return chunk
@@ -303,7 +314,7 @@ class _Job:
     def _cut(self) -> "deque[Any]":
         """The items of the next chunk."""
         items, count = self._left[0]
-        fair = self._count_left // self.executor._pool.size
+        fair = self._count_left // self._pool.size
         size = min(count, self._fixed or max(1, min(self._size, fair)))
         if size == count:
             self._left.popleft()
@@ -315,7 +326,7 @@ class _Job:
     def _place(self) -> _Node:
         """The next place in the order of results."""
         node = self._tail
-        self._tail = node.next = _Node()
+        self._tail = node.next = _Node(self._pool)
         return node
 
     def work(self, chunk: _Chunk) -> None:
@@ -329,8 +340,7 @@ class _Job:
                 self._size = max(1, min(self._size * _GROWTH, int(len(results) * _CHUNK_S / took)))
             self._unfinished -= len(results)
             node = chunk.node if self._ordered else self._place()
-        if not node.future.done():  # the executor gave up on this runner
-            node.future.set_result(results)
+        node._settle(FINISHED, results, None)  # False when the executor has given up on this runner
         self._end_if_done()
 
     def _call_each(self, chunk: _Chunk) -> _Results:
@@ -338,25 +348,23 @@ class _Job:
         # Not iter(popleft, sentinel): that compares each item, and an array does not like it.
         calls = self._apply(self._fn, map(deque.popleft, itertools.repeat(chunk.items)))
         while True:
-            failure: BaseException
             try:
                 results.extend(calls)
-                failure = StopIteration()  # raised by the function: it ends the loop, and its value is lost
+                failure = _Failure(StopIteration())  # from the function: it ends the loop, and its value is lost
             except BaseException as error:
-                failure = error
+                failure = _Failure(error)
             with self._lock:
                 begun = chunk.size - len(chunk.items)
             if begun == len(results):  # no: it was the empty deque that raised
                 return results
-            results.append(_Failure(failure))
+            results.append(failure)
             results.failed = True
 
     def _end_if_done(self) -> None:
         with self._lock:
-            done = self._ended and not self._unfinished and not self._tail.future.done()
-            tail = self._tail
+            done, tail = self._ended and not self._unfinished, self._tail
         if done:
-            tail.future.set_result(None)
+            tail._settle(FINISHED, None, None)
 
 
 def _steal(victim: _Chunk) -> "deque[Any]":
@@ -382,7 +390,7 @@ def map_chunks(call: MapCall) -> Iterator[Any]:
 def _result_lists(call: MapCall, job: _Job, source: _Source, outstanding: int) -> Iterator[list[Any]]:
     node = job.head
     try:
-        while (results := node.future.result(call.remaining())) is not None:
+        while (results := node.result(call.remaining())) is not None:
             if results.failed:
                 yield from _with_failures(results, call.return_exceptions)
             else:

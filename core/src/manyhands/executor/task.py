@@ -11,7 +11,7 @@ from .._log import get_logger
 from ..errors import ExecutorClosedError
 from ..future import Future
 from ..options import TaskOptions
-from .worker import Worker, current_worker, here
+from .worker import Worker, current_worker
 
 if TYPE_CHECKING:
     from .executor import Executor
@@ -60,7 +60,7 @@ class Task(Future[T]):
         # Future.__init__ in place: this is the hot path of submit.
         self._phase = PENDING
         self._started = self._cancelling = False
-        self._result = self._exception = self._trace = self._watch = self._callbacks = None
+        self._result = self._exception = self._trace = self._followers = None
         self._executor = executor
         self._worker: Any = None
         self.id = task_id
@@ -96,10 +96,7 @@ class Task(Future[T]):
             else:
                 value = self.context.run(self.fn, *self.args, **self.kwargs)
         except BaseException as error:
-            # Without this frame the traceback starts in the user's code, and holds no cycle.
-            trace = error.__traceback__
-            error.__traceback__ = trace and trace.tb_next
-            self.fail(error)
+            self.fail(without_this_frame(error))
             return
         self.finish(value)
 
@@ -148,7 +145,7 @@ class Task(Future[T]):
             self._exception = error
             self._trace = error.__traceback__
         self._phase = phase
-        if self._watch is not None or self._callbacks is not None:
+        if self._followers is not None:
             self._announce()
         # Arguments live no longer than the task needs them.
         self.fn = _done
@@ -214,14 +211,23 @@ class Task(Future[T]):
         return super()._settle(phase, result, error)
 
     def _wait(self, timeout: float | None) -> None:
-        if here() is None:
+        with self._executor._pool.lending():
             super()._wait(timeout)
-        else:
-            with self._executor._pool.lending():
-                super()._wait(timeout)
+
+    @property
+    def _condition(self) -> Any:  # type: ignore[override]
+        # Asked for by ``wait`` and ``as_completed``: the caller is about to block.
+        if not self.done():
+            self._executor._pool.lend_till_done()
+        return super()._condition
 
     def __repr__(self) -> str:
         return super().__repr__().replace("<Task", f"<Task {self.id}", 1)
+
+
+def without_this_frame(error: BaseException) -> BaseException:
+    """*error*, which the caller caught, with a traceback that starts in the user's code (and makes no cycle)."""
+    return error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
 
 
 def _done(*_args: Any, **_kwargs: Any) -> Any:

@@ -70,11 +70,6 @@ class _Here(threading.local):
 _here = _Here()
 
 
-def here() -> Worker | None:
-    """The worker of this thread, if it is one."""
-    return _here.worker
-
-
 def current_worker() -> Worker:
     """The worker of this thread; one is made for a thread that is nobody's worker yet."""
     worker = _here.worker

@@ -1,13 +1,23 @@
-"""The engine: a few threads around one heap of tasks, under one condition."""
+"""The engine: a few threads around one heap of tasks, under one lock."""
 
 import heapq
 import itertools
 import threading
 import time
 
-from manyhands import ExecutorClosedError, ExecutorOptions, InitializerError, ResourceError, Runnable, Worker
+from manyhands import (
+    ExecutorClosedError,
+    ExecutorOptions,
+    InitializerError,
+    ResourceError,
+    Runnable,
+    Worker,
+    get_logger,
+)
 
 __all__ = ["MinimalEngine"]
+
+log = get_logger("manyhands.minimal")
 
 #: How often in a row the initializer may fail before there is no hope.
 _MOST_FAILURES = 3
@@ -19,8 +29,10 @@ class MinimalEngine:
     def __init__(self, options: ExecutorOptions) -> None:
         self._options = options
         self._size = options.max_workers or 1
-        # Its lock is reentrant: a signal handler or finalizer may submit while its thread is in here.
-        self._changed = threading.Condition()
+        # Reentrant: a signal handler or finalizer may submit while its thread is in here. And entered itself,
+        # not through the condition: only then can a KeyboardInterrupt not come between taking and having it.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         #: Tasks that wait, the highest priority first, and among equals the oldest.
         self._waiting: list[tuple[int, int, Runnable]] = []
         self._numbers = itertools.count()
@@ -35,7 +47,7 @@ class MinimalEngine:
     # What the executor calls.
 
     def start(self, task: Runnable) -> None:
-        with self._changed:
+        with self._lock:
             if self._failures >= _MOST_FAILURES:
                 task.withdraw()
                 raise self._initializer_error()
@@ -59,17 +71,17 @@ class MinimalEngine:
         return False  # nothing ends a thread from outside
 
     def resize(self, n: int) -> None:
-        with self._changed:
+        with self._lock:
             self._size = n
             self._grow()
             self._changed.notify_all()
 
     def workers(self) -> tuple[Worker, ...]:
-        with self._changed:
+        with self._lock:
             return tuple(self._threads)
 
     def close(self, *, cancel: bool, deadline: float | None) -> bool:
-        with self._changed:
+        with self._lock:
             self._closed = True
             self._cancelled = self._cancelled or cancel
             dropped = self._take_all() if cancel else []
@@ -79,32 +91,39 @@ class MinimalEngine:
             task.cancel()
         until = None if deadline is None else time.monotonic() + deadline
         for thread in threads:
-            thread.join(None if until is None else max(0.0, until - time.monotonic()))
+            if thread is not threading.current_thread():  # a task or a callback may close its own executor
+                thread.join(None if until is None else max(0.0, until - time.monotonic()))
         return not self._threads
 
     # A thread's life.
 
     def _work(self, worker: Worker) -> None:
         worker.settle()
-        if self._initialize():
+        if self._initialize(worker):
             worker.announce()
             most = self._options.max_tasks_per_worker
             for _ in range(most) if most else itertools.repeat(None):
-                if not self._run_one(worker):
+                task = self._take()
+                if task is None:
                     break
-        with self._changed:
+                task.run(worker)
+                del task  # while this thread waits for the next one
+                with self._lock:
+                    self._free += 1
+        with self._lock:
             del self._threads[worker]
             self._free -= 1
             self._grow()  # whoever saw this thread as free may count on it
             self._changed.notify()
         worker.farewell()
 
-    def _initialize(self) -> bool:
+    def _initialize(self, worker: Worker) -> bool:
         try:
             if self._options.initializer is not None:
                 self._options.initializer(*self._options.initargs)
         except BaseException as error:
-            with self._changed:
+            log.warning("worker.initializer_failed", worker=worker.name, error=repr(error))
+            with self._lock:
                 self._failures += 1
                 self._last_failure = error
                 hopeless = self._take_all() if self._failures >= _MOST_FAILURES else []
@@ -115,18 +134,14 @@ class MinimalEngine:
         self._failures = 0
         return True
 
-    def _run_one(self, worker: Worker) -> bool:
-        """Wait for a task and run it; False when this thread is to end."""
-        with self._changed:
+    def _take(self) -> Runnable | None:
+        """Wait for a task; None when this thread is to end."""
+        with self._lock:
             self._changed.wait_for(self._may_go_on, self._options.idle_timeout)
             if not self._waiting or len(self._threads) > self._size:
-                return False
-            task = heapq.heappop(self._waiting)[-1]
+                return None
             self._free -= 1
-        task.run(worker)
-        with self._changed:
-            self._free += 1
-        return True
+            return heapq.heappop(self._waiting)[-1]
 
     # Under the lock.
 

@@ -116,7 +116,8 @@ class ThreadingEngine:
             if not self._ended:
                 self._ended = True
                 self._ready.put(_END)
-            threads = list(self._threads.values())
+            # One of them may be the caller: a callback may close the executor.
+            threads = [thread for thread in self._threads.values() if thread is not threading.current_thread()]
         until = None if deadline is None else time.monotonic() + deadline
         for thread in threads:
             thread.join(None if until is None else max(0.0, until - time.monotonic()))

@@ -1,0 +1,178 @@
+"""
+``multiprocessing.managers``: managers that any program can connect to.
+
+They are the standard library's, and so are their proxies and what goes over the wire; but the
+server that ``start`` starts is not a process: threads of this process serve it, on every backend,
+because the clients may be programs that know nothing of the backend.
+"""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from multiprocessing import ProcessError, managers, util
+from typing import Any, ClassVar
+
+from ..backend.state import keep
+from ..options import shorten
+from ._activities import bind
+from ._face import Face
+
+__all__ = ["FACES"]
+
+#: The untyped insides of the standard library's.
+_std: Any = managers
+
+
+class Server(_std.Server):  # type: ignore[misc]
+    """A server that leaves nothing behind when it ends, though its process goes on."""
+
+    def __init__(self, registry: Any, address: Any, authkey: bytes, serializer: str) -> None:
+        super().__init__(registry, address, authkey, serializer)
+        self.stop_event = threading.Event()
+        #: What is to be done at the end.
+        self.endings: list[Callable[[], object]] = []
+        self._clients: dict[Any, threading.Thread] = {}
+        self._accepter = threading.Thread(target=self._accept, name="manyhands-manager", daemon=True)
+        self._accepter.start()
+
+    def _accept(self) -> None:
+        while not self.stop_event.is_set():
+            try:
+                client = self.listener.accept()
+            except OSError:  # it is closed; or there are no descriptors, and maybe there are some soon
+                self.stop_event.wait(0.05)
+                continue
+            self._clients[client] = threading.Thread(target=self.handle_request, args=(client,), daemon=True)
+            self._clients[client].start()
+        for client in tuple(self._clients):
+            _hang_up(client.fileno)
+
+    def handle_request(self, conn: Any) -> None:
+        """Serve one connection to its end."""
+        try:
+            super().handle_request(conn)
+        finally:
+            self._clients.pop(conn, None)
+
+    def shutdown(self, c: Any) -> None:
+        """For a client that asks for the end."""
+        super().shutdown(c)
+        self.close()
+
+    def close(self, timeout: float = 1.0) -> None:
+        """
+        End it; whoever waits for an answer gets EOFError.
+
+        A referent that does not return in *timeout* seconds is left to its thread, a daemon.
+        """
+        self.stop_event.set()
+        if self.listener._listener is not None:
+            _hang_up(self.listener._listener._socket.fileno)
+        self.listener.close()
+        end = time.monotonic() + timeout
+        for thread in (self._accepter, *tuple(self._clients.values())):
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, end - time.monotonic()))
+        while self.endings:
+            self.endings.pop()()
+
+
+def _hang_up(fileno: Callable[[], int]) -> None:
+    """Wake who waits at that socket, whichever thread it is; the owner closes it."""
+    with suppress(OSError), socket.socket(fileno=os.dup(fileno())) as line:
+        line.shutdown(socket.SHUT_RDWR)
+
+
+class BaseManager(managers.BaseManager):
+    """:class:`multiprocessing.managers.BaseManager`, whose server is served by this process."""
+
+    _face: ClassVar[Face]
+
+    def __init__(
+        self,
+        address: Any = None,
+        authkey: bytes | None = None,
+        serializer: str = "pickle",
+        ctx: Any = None,
+        *,
+        shutdown_timeout: float = 1.0,
+    ) -> None:
+        # With a context given it does not settle the process's start method.
+        ctx = ctx or self._face.sibling("multiprocessing")
+        super().__init__(address, authkey, serializer, ctx, shutdown_timeout=shutdown_timeout)
+
+    def start(self, initializer: Callable[..., object] | None = None, initargs: Iterable[Any] = ()) -> None:
+        """
+        Start the server, after a call of the initializer.
+
+        Raises:
+            multiprocessing.ProcessError: it was started, or shut down.
+            TypeError: *initializer* is not callable.
+            OSError: the system refuses the address.
+        """
+        own: Any = self
+        if own._state.value != _std.State.INITIAL:
+            done = "started" if own._state.value == _std.State.STARTED else "shut down"
+            raise ProcessError(f"the manager was {done} already")
+        if initializer is not None:
+            if not callable(initializer):
+                raise TypeError(f"initializer must be a callable, got {shorten(initializer)}")
+            initializer(*initargs)
+        backend = self._face._backend
+        backend.check_open()
+        self._server = Server(own._registry, own._address, own._authkey, own._serializer)
+        keep(backend, self._server)
+        own._address = self._server.address
+        own._process = self._server._accepter
+        own._state.value = _std.State.STARTED
+        own.shutdown = util.Finalize(
+            self, _end, args=(self._server, own._state, own._shutdown_timeout), exitpriority=0
+        )
+
+
+def _end(server: Server, state: Any, timeout: float) -> None:
+    server.close(timeout)
+    state.value = _std.State.SHUTDOWN
+    _std.BaseProxy._address_to_local.pop(server.address, None)
+
+
+class SharedMemoryManager(BaseManager):
+    """Makes shared memory that goes with the manager."""
+
+    def SharedMemory(self, size: int) -> Any:
+        """Shared memory of *size* bytes."""
+        return self._with_me(self._face.sibling("multiprocessing.shared_memory").SharedMemory(create=True, size=size))
+
+    def ShareableList(self, sequence: Iterable[Any]) -> Any:
+        """A list of fixed length in shared memory."""
+        made = self._face.sibling("multiprocessing.shared_memory").ShareableList(sequence)
+        self._with_me(made.shm)
+        return made
+
+    def _with_me(self, memory: Any) -> Any:
+        def unlink() -> None:
+            with suppress(FileNotFoundError):
+                memory.unlink()
+
+        self._server.endings.append(unlink)
+        return memory
+
+
+def _names(face: Face) -> dict[str, Any]:
+    base = bind(face, BaseManager, managers.BaseManager)
+    sync: Any = type("SyncManager", (base, managers.SyncManager), {"__module__": face.__name__})
+    sync.register("Pool", face._backend.pool, _std.PoolProxy)
+    return {
+        **{name: value for name, value in vars(managers).items() if name.endswith("Proxy") and isinstance(value, type)},
+        "BaseManager": base,
+        "SyncManager": sync,
+        "SharedMemoryManager": bind(face, SharedMemoryManager, base),
+        "Namespace": managers.Namespace,
+        "Token": managers.Token,
+    }
+
+
+FACES = {"multiprocessing.managers": _names}
