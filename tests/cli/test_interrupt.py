@@ -54,6 +54,7 @@ def test_journal_is_whole() -> None:
     assert sorted(lines(Path("log")), key=int) == [str(n) for n in range(30, 50)]
 
 
+@pytest.mark.orphans
 @pytest.mark.parametrize("trap", ["", "trap '' TERM;"])
 def test_commands(trap: str) -> None:
     """They are stopped with all that they started, also if they do not want to."""
@@ -86,6 +87,7 @@ def test_waiting_for_input() -> None:
         assert interrupt(process) == ("", "")
 
 
+@pytest.mark.orphans
 def test_whole_group() -> None:
     """As a terminal does it: everybody in the foreground gets it."""
     with start(

@@ -49,9 +49,10 @@ def test_closed_stdout_leaves_the_journal_alone() -> None:
     assert not Path("log").exists()
 
 
-def test_closed_stderr() -> None:
+@pytest.mark.parametrize("closed", ["2>&-", "2>&- <&-"])
+def test_closed_stderr(closed: str) -> None:
     """What functions print goes nowhere, and not among the rows."""
-    finished = manyhands("map", "work:noisy", "a", command=["sh", "-c", 'exec "$@" 2>&-', "sh", *COMMAND])
+    finished = manyhands("map", "work:noisy", "a", command=["sh", "-c", f'exec "$@" {closed}', "sh", *COMMAND])
 
     assert finished.stdout == '{"index": 0, "input": "a", "result": "a"}\n'
 

@@ -79,7 +79,9 @@ class TestSuccess:
 
     def test_environment_is_exactly_env(self) -> None:
         """env replaces the whole environment."""
-        assert Command(["/usr/bin/env"], env={"A": "1", b"B": b"2"})().stdout == b"A=1\nB=2\n"
+        mixed: dict[Any, Any] = {"A": "1", b"B": b"2"}
+
+        assert Command(["/usr/bin/env"], env=mixed)().stdout == b"A=1\nB=2\n"
 
     def test_environment_is_inherited(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without env the caller's environment is passed on."""
@@ -264,7 +266,8 @@ class TestNotStarted:
         ) as caught:
             Command(["no-such-program", "-x"])()
 
-        assert (caught.value.returncode, caught.value.errno) == (None, errno.ENOENT)
+        assert caught.value.returncode is None
+        assert caught.value.errno == errno.ENOENT
 
     def test_not_executable(self, tmp_path: Path) -> None:
         """So is a file that may not be executed."""
@@ -401,7 +404,7 @@ class TestTimeout:
             os.execvp("sleep", ["sleep", "300"])
         """
         with pytest.raises(CommandTimeoutError) as caught:
-            python(script, timeout=1)()
+            python(script, timeout=2)()
 
         assert not running(int(caught.value.output))
 
@@ -421,7 +424,7 @@ class TestTimeout:
         """
         started = time.monotonic()
         with pytest.raises(CommandTimeoutError) as caught:
-            python(script, timeout=1, grace=5)()
+            python(script, timeout=2, grace=5)()
 
         assert time.monotonic() - started < 5
         daemon = int(caught.value.output)

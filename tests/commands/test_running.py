@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.waiting import DEADLOCK_S
+from support.waiting import DEADLOCK_S, eventually
 
 from manyhands import Command, CommandError
 from manyhands.commands._family import writers
@@ -61,9 +61,18 @@ def test_communicate_sends_what_was_written_before() -> None:
         assert handle.communicate(b"second") == (b"first second", b"")
 
 
+def test_communicate_without_a_pipe() -> None:
+    """Input that cannot arrive is an error."""
+    with Command(["cat"]).start() as handle:
+        with pytest.raises(
+            ValueError, match=r"^input cannot be sent to a command that was started without stdin=PIPE$"
+        ):
+            handle.communicate(b"lost")
+
+
 def test_communicate_after_a_timeout(fifo: Path) -> None:
     """A communication that timed out goes on where it was, and loses nothing."""
-    with sh(f"echo one; read x < {fifo}; echo two").start() as handle:
+    with sh(f"echo one; read x < {fifo}; echo two", stdin=subprocess.PIPE).start() as handle:
         with pytest.raises(subprocess.TimeoutExpired):
             handle.communicate(timeout=0.2)
         with pytest.raises(ValueError, match=r"^input cannot be sent once the communication has started$"):
@@ -104,11 +113,11 @@ def test_wait_for_the_command_alone() -> None:
 @pytest.mark.orphans
 def test_wait_after_a_communication_that_timed_out() -> None:
     """Nor does it then, though the outputs are not at their end."""
-    with sh("sleep 300 & echo $!").start() as handle:
+    with sh("sleep 300 & echo $!; exec sleep 0.5").start() as handle:
         with pytest.raises(subprocess.TimeoutExpired) as caught:
             handle.communicate(timeout=0.2)
 
-        assert handle.wait(DEADLOCK_S) == 0
+        assert handle.wait() == 0
         os.kill(int(caught.value.output), signal.SIGKILL)
 
 
@@ -123,7 +132,7 @@ def test_ends_everything(how: str, number: int) -> None:
 
         assert handle.stdout.read() == b""
         assert handle.wait(DEADLOCK_S) == -number
-        assert not running(grandchild)
+        assert eventually(lambda: not running(grandchild))
 
 
 @pytest.mark.orphans

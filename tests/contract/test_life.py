@@ -3,8 +3,10 @@
 import asyncio
 import concurrent.futures
 import gc
+import os
 import threading
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -804,6 +806,35 @@ class TestInterrupt:
 
         assert (finished.returncode, finished.stdout, finished.stderr) == (0, "all done True True\n", "")
 
+    @fault(48)
+    def test_a_signal_handler_may_close_the_executor(self, backend_name: str) -> None:
+        """Without waiting, wherever the main thread is at that moment."""
+        finished = run_script(
+            script("""
+            import faulthandler, signal
+
+            faulthandler.dump_traceback_later(15, exit=True)
+            backend = manyhands.open_backend(sys.argv[1], max_workers=2)
+            signal.signal(signal.SIGALRM, lambda *_: executor.shutdown(wait=False))
+            for number in range(200):
+                executor = backend.executor()
+                futures = []
+                signal.setitimer(signal.ITIMER_REAL, 0.00005 + number * 0.00001)
+                try:
+                    while True:
+                        futures.append(executor.submit(pow, 2, 2))
+                except ExecutorClosedError:
+                    pass
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                executor.shutdown()
+                assert all(future.done() for future in futures)
+            say("all closed")
+            """),
+            backend_name,
+        )
+
+        assert (finished.returncode, finished.stdout, finished.stderr) == (0, "all closed\n", "")
+
     @fault(60)
     def test_a_finalizer_may_use_everything(self, backend_name: str) -> None:
         """``__del__`` that submits and sets, run by the collector inside of our own code."""
@@ -1019,6 +1050,46 @@ class TestFork:
         )
 
         assert (finished.returncode, finished.stdout) == (0, "True\n"), finished.stderr
+
+
+class TestSurroundings:
+    """A program that has more to do than to run our tasks."""
+
+    @fault(86)
+    def test_descriptors_beyond_a_thousand(self, backend: Any) -> None:
+        """A program that has many files open can still wait for things."""
+        with ExitStack() as files:
+            for _ in range(1100):
+                files.enter_context(open(os.devnull, "rb"))
+            with backend.executor(max_workers=2) as executor:
+                assert executor.submit(pow, 2, 2).result(DEADLOCK_S) == 4
+
+    @fault(68)
+    def test_a_storm_of_signals(self, backend_name: str) -> None:
+        """A handler each millisecond: nothing is lost, nothing fails, and timeouts keep their time."""
+        finished = run_script(
+            script("""
+            import signal
+
+            signal.signal(signal.SIGALRM, lambda *_: None)
+            signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+            with run() as executor:
+                queue, event = executor.backend.queue(), executor.backend.event()
+                end = time.monotonic() + 1
+                while time.monotonic() < end:
+                    assert list(executor.map(abs, range(-50, 0))) == list(range(50, 0, -1))
+                    futures = [executor.submit(queue.put, number) for number in range(20)]
+                    assert sorted(queue.get(timeout=20) for _ in futures) == list(range(20))
+                began = time.monotonic()
+                assert not event.wait(0.3)
+                took = time.monotonic() - began
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            say(0.3 <= took < 0.5 or took)
+            """),
+            backend_name,
+        )
+
+        assert (finished.returncode, finished.stdout, finished.stderr) == (0, "True\n", "")
 
 
 @fault(42)

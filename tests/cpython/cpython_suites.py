@@ -10,10 +10,10 @@ which tests do not fit and why is in ``cpython_left_out``.
 import concurrent.futures
 import functools
 import os
+import re
 import sys
 from collections.abc import Callable
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
-from importlib import import_module
 from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar
 from unittest import mock
@@ -30,9 +30,10 @@ ThreadingBackend: Any = pytest.importorskip("manyhands_threading").ThreadingBack
 
 def load(name: str) -> Any:
     """The module ``test.NAME``; who asks for it at module level is skipped where Python has none."""
+    missing = f"this Python was installed without test.{name}"
     # What never comes shall fail its test before the hang guard ends the run; theirs is half a minute.
-    import_module("test.support").SHORT_TIMEOUT = PATIENCE_S
-    return pytest.importorskip(f"test.{name}", reason=f"this Python was installed without test.{name}")
+    pytest.importorskip("test.support", reason=missing).SHORT_TIMEOUT = PATIENCE_S
+    return pytest.importorskip(f"test.{name}", reason=missing)
 
 
 def load_futures(name: str) -> Any:
@@ -188,13 +189,12 @@ def watched(queue: Any, name: str, *, unfinished: Callable[[Any], int], shut: Ca
 
 # Executors.
 
-#: Before their scripts, which import an executor by the name of its type.
-_PRELUDE = """
-import concurrent.futures
-from manyhands_threading import ThreadingBackend, ThreadingOptions
-concurrent.futures.executor = ThreadingBackend(ThreadingOptions()).executor
-concurrent.futures.ThreadPoolExecutor = concurrent.futures.executor
-"""
+#: What their scripts import, by the name of the type of ``self.executor``; and what ours do instead.
+_IMPORT = re.compile(r"from concurrent\.futures import \w+")
+_OURS = (
+    "from manyhands_threading import ThreadingBackend, ThreadingOptions; "
+    "executor = ThreadPoolExecutor = ThreadingBackend(ThreadingOptions()).executor"
+)
 
 
 class Executors(Native):
@@ -219,7 +219,8 @@ def _run_script(assert_python_ok: Callable[..., Any]) -> Callable[[str, str], An
     path = os.pathsep.join(entry for entry in sys.path if entry)
 
     def run(option: str, script: str) -> Any:
-        assert option == "-c"
-        return assert_python_ok("-c", _PRELUDE + script, PYTHONPATH=path)
+        ours, found = _IMPORT.subn(_OURS, script)
+        assert (option, found) == ("-c", 1)
+        return assert_python_ok("-c", ours, PYTHONPATH=path)
 
     return run

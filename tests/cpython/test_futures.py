@@ -3,8 +3,10 @@
 import concurrent.futures
 import logging
 
-import manyhands
+import pytest
 from cpython_suites import Executors, Native, load_futures, replaced
+
+import manyhands
 
 util = load_futures("util")
 test_as_completed = load_futures("test_as_completed")
@@ -44,6 +46,22 @@ class AsCompletedTests(Executors, test_as_completed.AsCompletedTests, util.Threa
 
 class OurAsCompletedTests(AsCompletedTests):
     """``manyhands.as_completed`` on our futures."""
+
+    def adapt(self) -> None:
+        self.replace(test_as_completed, "futures", OUR_FUNCTIONS)
+
+
+@pytest.mark.slow
+class MixedWaitTests(Native, test_wait.ThreadPoolWaitTests):
+    """``manyhands.wait`` on our futures among those of the standard library's thread pool."""
+
+    def adapt(self) -> None:
+        self.replace(test_wait, "futures", OUR_FUNCTIONS)
+
+
+@pytest.mark.slow
+class MixedAsCompletedTests(Native, test_as_completed.AsCompletedTests, util.ThreadPoolMixin, util.BaseTestCase):
+    """``manyhands.as_completed`` on our futures among those of the standard library's thread pool."""
 
     def adapt(self) -> None:
         self.replace(test_as_completed, "futures", OUR_FUNCTIONS)

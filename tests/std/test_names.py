@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from support import DEADLOCK_S
 
-from manyhands import UnsupportedError
+from manyhands import ExecutorBrokenError, UnsupportedError
 
 Use = Callable[[Any], object]
 
@@ -249,8 +249,10 @@ THREADING: dict[str, Use] = {
     "Thread": lambda face: runs(face.Thread),
     "ThreadError": is_exactly("threading:ThreadError"),
     "Timer": uses_timer,
+    "activeCount": is_true(lambda face: face.activeCount() == face.active_count()),
     "active_count": uses_active_count,
     "concurrent_tee": uses_iterator(lambda face: face.concurrent_tee([1, 2])[0]),
+    "currentThread": is_true(lambda face: face.currentThread is face.current_thread),
     "current_thread": uses_current_thread,
     "enumerate": uses_enumerate,
     "excepthook": uses_excepthook,
@@ -661,7 +663,7 @@ MANAGERS: dict[str, Use] = {
 
 
 def connects(face: Any) -> None:
-    with face.Listener() as listener:
+    with face.Listener(("localhost", 0)) as listener:
         accepted: list[Any] = []
         thread = threading.Thread(target=lambda: accepted.append(listener.accept()))
         thread.start()
@@ -769,11 +771,11 @@ MODULES: dict[str, dict[str, Use]] = {
     "concurrent.futures": FUTURES,
     "concurrent.futures.process": {
         **part("concurrent.futures", "ProcessPoolExecutor"),
-        "BrokenProcessPool": is_exactly("manyhands:ExecutorBrokenError"),
+        "BrokenProcessPool": is_true(lambda face: face.BrokenProcessPool is ExecutorBrokenError),
     },
     "concurrent.futures.thread": {
         **part("concurrent.futures", "ThreadPoolExecutor"),
-        "BrokenThreadPool": is_exactly("manyhands:ExecutorBrokenError"),
+        "BrokenThreadPool": is_true(lambda face: face.BrokenThreadPool is ExecutorBrokenError),
     },
     "subprocess": SUBPROCESS,
     "multiprocessing": MULTIPROCESSING,

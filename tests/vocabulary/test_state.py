@@ -30,7 +30,7 @@ memory = pytest.mark.covers("shared_memory")
 class Point(ctypes.Structure):
     """A structure."""
 
-    _fields_ = [("x", ctypes.c_double), ("y", ctypes.c_double)]  # noqa: RUF012
+    _fields_ = [("x", ctypes.c_double), ("y", ctypes.c_double)]
 
 
 @pytest.fixture
@@ -547,7 +547,7 @@ def test_an_empty_list(backend: Any) -> None:
 @memory
 def test_room_is_that_of_the_standard_library(backend: Any) -> None:
     """The same values take the same bytes."""
-    for values in ([], [1], VALUES[:6] + [b"bytes", "x" * 8]):
+    for values in ([], [1], [*VALUES[:6], b"bytes", "x" * 8]):
         theirs = shared_memory_like(values)
         ours = backend.shareable_list(values)
 

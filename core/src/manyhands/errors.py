@@ -238,20 +238,23 @@ class CommandError(ManyhandsError, subprocess.CalledProcessError):
     An external command could not be started, failed, or wrote more than it may.
 
     Attributes as in :class:`subprocess.CalledProcessError` (``cmd``, ``returncode``, ``output``,
-    ``stderr``); ``returncode`` is None when the command never ran, and ``reason`` then says why.
+    ``stderr``); ``returncode`` is None when the command never ran, and ``reason`` then says why,
+    ``errno`` with the system's number for it.
     """
 
     def __init__(
         self,
-        cmd: Sequence[str],
+        cmd: Sequence[Any],
         returncode: int | None = None,
         *,
         output: Any = None,
         stderr: Any = None,
         reason: str = "",
+        errno: int | None = None,
     ) -> None:
         super().__init__(returncode, list(cmd), output, stderr)  # type: ignore[arg-type]
         self.reason = reason
+        self.errno = errno
 
     def __str__(self) -> str:
         name = self.cmd[0] if self.cmd else "?"
@@ -335,4 +338,6 @@ def _stderr_tail(stderr: Any, limit: int = 4096) -> str:
     if not stderr:
         return ""
     text = stderr.decode(errors="backslashreplace") if isinstance(stderr, bytes) else str(stderr)
-    return f"; the end of its stderr: {text.strip()[-limit:]}"
+    # It goes to terminals and logs: data, not control.
+    shown = "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text.strip()[-limit:])
+    return f"; the end of its stderr: {shown}"

@@ -61,8 +61,8 @@ class Setting:
         is_bool = isinstance(value, bool)
         if not isinstance(value, accepted) or (is_bool and self.kind is not bool):
             return f"must be {self._kind_name()} ({self.allowed()}), got {shorten(value)}"
-        if isinstance(value, str) and not value.isprintable():
-            return f"must be printable text, got {shorten(value)}"
+        if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+            return f"must be text that can be encoded, got {shorten(value)}"
         if self.choices and value not in self.choices:
             return f"must be {self.allowed()}, got {shorten(value)}"
         if self.kind is tuple and not all(isinstance(item, str) for item in value):  # type: ignore[attr-defined]

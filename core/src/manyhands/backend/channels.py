@@ -146,18 +146,21 @@ class _Folder:
 
 
 class _HangUp:
-    """Closes a connection for the backend; who waits in it gets EOFError."""
+    """
+    Ends a connection for the backend: who waits in it or reads from it gets EOFError.
+
+    It does not close the descriptor: another thread may be about to read from it, and would read
+    from whatever gets that number next.
+    """
 
     def __init__(self, made: Connection) -> None:
         self._made = weakref.ref(made)
 
     def close(self) -> None:
         made = self._made()
-        if made is None or made.closed:
-            return
-        with suppress(OSError), socket.socket(fileno=os.dup(made.fileno())) as line:
-            line.shutdown(socket.SHUT_RDWR)
-        made.close()
+        if made is not None and not made.closed:
+            with suppress(OSError), socket.socket(fileno=os.dup(made.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)
 
 
 def pipe(duplex: bool = True) -> tuple[LocalConnection, LocalConnection]:
@@ -194,9 +197,9 @@ def listener(
     See ``Backend.listener``; *backend* closes it when it closes. What it accepted is the caller's.
 
     Raises:
-        TypeError: *authkey* is not bytes.
+        TypeError: *authkey* is not bytes, or the address is of no known kind.
         ConfigError: *authkey* is empty.
-        ValueError: the address or the family is of no known kind.
+        ValueError: the address or the family is unknown here.
         OSError: the system refuses the address.
     """
     made = Listener(address, family, backlog, _key(authkey))
@@ -213,7 +216,7 @@ def client(
     backend: "Backend[Any] | None" = None,
 ) -> Connection:
     """
-    See ``Backend.client``; *backend* closes it when it closes.
+    See ``Backend.client``; *backend* hangs up when it closes.
 
     Raises:
         multiprocessing.AuthenticationError: the other side has another key.

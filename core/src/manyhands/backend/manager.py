@@ -7,6 +7,7 @@ calls the proxy, and the referent lives as long as its proxies do.
 
 import copy
 from array import array
+from builtins import callable as is_callable
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, MutableSequence, MutableSet
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeAlias
@@ -330,6 +331,8 @@ class Manager:
         """
         if not isinstance(typeid, str):
             raise TypeError(f"typeid must be a text, got {shorten(typeid)}")
+        if callable is not None and not is_callable(callable):
+            raise TypeError(f"the callable of {typeid!r} must be callable, got {shorten(callable)}")
         if proxytype is not None and not (isinstance(proxytype, type) and issubclass(proxytype, BaseProxy)):
             raise TypeError(
                 f"the proxytype of {typeid!r} must be a subclass of this module's BaseProxy, got {proxytype!r}"

@@ -44,7 +44,6 @@ def emit(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except (OSError, ValueError) as error:
-        _forget(sys.stdout)
         raise _not_written(error) from error
 
 
@@ -99,12 +98,6 @@ def _write_text(file: TextIO, row: bytes) -> None:
         file.write(row.decode("ascii"))
     except (OSError, ValueError) as error:
         raise _not_written(error) from error
-
-
-def _forget(stdout: TextIO) -> None:
-    """Let what is still in the buffer go nowhere: the interpreter would complain about it at its exit."""
-    with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), stdout.fileno())
 
 
 def _not_written(error: OSError | ValueError) -> End:

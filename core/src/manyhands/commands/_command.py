@@ -4,7 +4,7 @@ import codecs
 import os
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import attrs
 
@@ -14,6 +14,9 @@ from ._run import CompletedCommand, run
 from ._running import RunningCommand
 
 __all__ = ["Command", "Pipeline", "pipeline", "shell_command"]
+
+Text = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+_STREAM: Final = "PIPE, DEVNULL, a descriptor, an open file that has one, or None (stderr: also STDOUT)"
 
 
 def _plain(value: object, what: str) -> str | bytes:
@@ -30,7 +33,7 @@ def _plain(value: object, what: str) -> str | bytes:
     return text
 
 
-def _arguments(value: Any) -> tuple[str | bytes, ...]:
+def _arguments(value: Sequence[Text]) -> tuple[str | bytes, ...]:
     if isinstance(value, str | bytes | bytearray) or not isinstance(value, Sequence):
         raise TypeError(f"pass a list of arguments, got {shorten(value)}; a text for a shell goes to shell_command")
     if not value:
@@ -38,7 +41,7 @@ def _arguments(value: Any) -> tuple[str | bytes, ...]:
     return tuple(_plain(item, f"argument {index} of the command, {shorten(item)},") for index, item in enumerate(value))
 
 
-def _environment(value: Any) -> dict[str | bytes, str | bytes] | None:
+def _environment(value: Mapping[str, Text] | Mapping[bytes, Text] | None) -> dict[str | bytes, str | bytes] | None:
     if value is None:
         return None
     if not isinstance(value, Mapping):
@@ -55,11 +58,11 @@ def _environment(value: Any) -> dict[str | bytes, str | bytes] | None:
     return environment
 
 
-def _folder(value: Any) -> str | bytes | None:
+def _folder(value: Text | None) -> str | bytes | None:
     return None if value is None else _plain(value, f"Command.cwd, {shorten(value)},")
 
 
-def _bytes_or_text(value: Any) -> bytes | str | None:
+def _bytes_or_text(value: bytes | bytearray | memoryview | str | None) -> bytes | str | None:
     if value is None or isinstance(value, str):
         return value
     try:
@@ -73,15 +76,15 @@ def _numbers(value: Any) -> Any:
 
 
 def _check_stream(instance: object, field: "attrs.Attribute[Any]", value: Any) -> None:
-    if isinstance(value, int) and not isinstance(value, bool):
+    if type(value) is int:  # not True
         allowed = (subprocess.PIPE, subprocess.DEVNULL, *([subprocess.STDOUT] if field.name == "stderr" else []))
         if value < 0 and value not in allowed:
             raise ValueError(f"Command.{field.name} must be {_STREAM}, got {value}")
-    elif value is not None and not hasattr(value, "fileno"):
-        raise TypeError(f"Command.{field.name} must be {_STREAM}, got {shorten(value)}")
-
-
-_STREAM = "PIPE, DEVNULL, a descriptor, a file or None (stderr: also STDOUT)"
+    elif value is not None:
+        try:
+            value.fileno()
+        except (AttributeError, OSError, ValueError):  # no file, a file in memory, a closed one
+            raise TypeError(f"Command.{field.name} must be {_STREAM}, got {shorten(value)}") from None
 
 
 def _check_account(instance: object, field: "attrs.Attribute[Any]", value: Any) -> None:
@@ -167,7 +170,7 @@ class Command:
                 raise ValueError("Command.stdin and Command.input may not both be used")
             if isinstance(self.input, str) != self.in_text_mode:
                 wanted, hint = ("a text", "") if self.in_text_mode else ("bytes", ", or text=True be given")
-                raise TypeError(f"Command.input must be {wanted}{hint}, got {shorten(self.input)}")
+                raise TypeError(f"Command.input must be {wanted}{hint}, got {type(self.input).__name__}")
         for name, what, look in (
             ("encoding", "encoding", codecs.lookup),
             ("errors", "error handler", codecs.lookup_error),
@@ -197,7 +200,7 @@ class Command:
 
     def start(self) -> RunningCommand:
         """
-        Start it and return at once. ``timeout``, ``output_limit`` and ``check`` are for those who wait: not used.
+        Start it and return at once; ``timeout`` and ``check`` are for a command that is called, and not used.
 
         Raises:
             CommandError: it could not be started.

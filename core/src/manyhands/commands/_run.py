@@ -12,6 +12,7 @@ import attrs
 
 from ..errors import CommandError, CommandTimeoutError
 from ._running import RunningCommand, serve, stop
+from ._start import interrupt_held
 
 if TYPE_CHECKING:
     from ._command import Command
@@ -60,7 +61,8 @@ def run(commands: Sequence["Command"]) -> list[CompletedCommand]:
     try:
         for command in commands:
             upstream = running[-1].stdout if running else None
-            running.append(RunningCommand(command, stdin=upstream))
+            with interrupt_held():  # until it is where the handler below finds it
+                running.append(RunningCommand(command, stdin=upstream))
             if upstream is not None:
                 upstream.close()  # only the reader holds it, so that its end reaches the writer
         for one in running:

@@ -71,8 +71,10 @@ class RunningCommand:
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the end; :class:`subprocess.TimeoutExpired` after *timeout* seconds, and it goes on running."""
-        if not serve([self], _deadline(timeout), enough=self.ended) and not self.ended():
-            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        if not self.ended():
+            serve([self], _deadline(timeout), enough=self.ended)
+            if not self.ended():
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
         with self._reaping:
             return self._popen.wait()
 
@@ -90,10 +92,12 @@ class RunningCommand:
         Raises:
             subprocess.TimeoutExpired: it is not done, and goes on running.
             CommandError: it wrote more than its ``output_limit``, and was stopped.
-            ValueError: *input* was given in a repeated call.
+            ValueError: *input* was given in a repeated call, or there is no pipe for it.
         """
-        if self._pumps is not None and input is not None:
+        if input is not None and self._pumps is not None:
             raise ValueError("input cannot be sent once the communication has started")
+        if input is not None and self.stdin is None:
+            raise ValueError("input cannot be sent to a command that was started without stdin=PIPE")
         self.start_pumps(input)
         done = serve([self], _deadline(timeout), enough=lambda: bool(self.overrun()))
         if self.overrun():

@@ -47,9 +47,7 @@ def _not_started(command: "Command", error: OSError | LookupError) -> CommandErr
     where = f" in cwd {shorten(cwd)}" if blame_cwd else ""
     number = error.errno or 0
     problem = f"{os.strerror(number).lower()} ({errno.errorcode.get(number, number)})"
-    failure = CommandError(argv, reason=f"could not be started{where}: {problem}")
-    vars(failure)["errno"] = error.errno
-    return failure
+    return CommandError(argv, reason=f"could not be started{where}: {problem}", errno=error.errno)
 
 
 @contextlib.contextmanager

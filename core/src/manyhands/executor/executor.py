@@ -109,6 +109,8 @@ class Pool:
         self.closed: ExecutorClosedError | None = None
         self.inherited = False
         self._lent: list[Task[Any]] = []
+        #: Maps under way, which have as many tasks in the engine as there are workers.
+        self.jobs: weakref.WeakSet[Any] = weakref.WeakSet()
         self._resizing = threading.RLock()
         # ``next`` on a counter is a single atomic step.
         self._counters = [itertools.count(1) for _ in range(4)]
@@ -131,6 +133,8 @@ class Pool:
         with self._resizing:
             self.size = n
             self.engine.resize(n + len(self._lent))
+        for job in tuple(self.jobs):
+            job.grow()
 
     def lending(self) -> AbstractContextManager[object]:
         """

@@ -233,7 +233,10 @@ class _Job:
         self._size = 1
         self._chunks: list[_Chunk] = []
         self._runners: set[_Runner] = set()
-        self.head = self._tail = _Node(self._pool)
+        #: Where the consumer begins; it takes it away, or the chain would keep all results.
+        self.head: _Node | None = _Node(self._pool)
+        self._tail = self.head
+        self._pool.jobs.add(self)
 
     # For the consumer.
 
@@ -247,6 +250,10 @@ class _Job:
             self._ended = last
         self._start_runners(self.executor._start)
         self._end_if_done()
+
+    def grow(self) -> None:
+        """The executor has more workers now."""
+        self._start_runners(self.executor._start)
 
     def stop(self) -> None:
         """Nobody wants more results: start nothing more."""
@@ -388,19 +395,19 @@ def map_chunks(call: MapCall) -> Iterator[Any]:
 
 
 def _result_lists(call: MapCall, job: _Job, source: _Source, outstanding: int) -> Iterator[list[Any]]:
-    node = job.head
+    node, job.head = job.head, None
     try:
-        while (results := node.result(call.remaining())) is not None:
+        while node is not None and (results := node.result(call.remaining())) is not None:
+            outstanding -= len(results)
             if results.failed:
                 yield from _with_failures(results, call.return_exceptions)
             else:
                 yield results
-            outstanding -= len(results)
+            del results
             if not source.ended:
                 fresh = source.take(outstanding)
                 outstanding += len(fresh)
                 job.feed(fresh, last=source.ended)
-            assert node.next is not None  # a place is filled only after the next one was made
             node = node.next
         if source.error is not None:
             raise source.error
@@ -414,5 +421,9 @@ def _with_failures(results: list[Any], return_exceptions: bool) -> Iterator[list
         yield [result.error if type(result) is _Failure else result for result in results]
         return
     first = next(index for index, result in enumerate(results) if type(result) is _Failure)
+    error = results[first].error
     yield results[:first]
-    raise results[first].error
+    try:
+        raise error
+    finally:
+        del results, error  # the traceback now holds this frame

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from ..errors import UnsupportedError
-from ..options import nearest
+from ..options import shorten
 from ._face import Face
 
 __all__ = ["Face", "as_module"]
@@ -45,8 +45,7 @@ def as_module(backend: Any, name: str) -> Face:
     if face is None:
         home = _HOME.get(name)
         if home is None:
-            there_are = f"there are {', '.join(sorted(_HOME))}"
-            raise UnsupportedError(backend.name, f"module {name!r}{nearest(name, _HOME)}; {there_are}")
+            raise UnsupportedError(backend.name, f"module {shorten(name)}: there are {', '.join(sorted(_HOME))}")
         face = Face(backend, name)
         face.fill(import_module(f".{home}", __name__).FACES[name](face))
         face = faces.setdefault(name, face)

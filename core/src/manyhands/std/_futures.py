@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..errors import ExecutorBrokenError
-from ..executor import Executor
-from ..future import as_completed, wait
+from ..executor import Executor, as_completed, wait
 from ..options import shorten
 from ._face import Face, factory
 

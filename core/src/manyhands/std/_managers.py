@@ -8,6 +8,7 @@ because the clients may be programs that know nothing of the backend.
 
 import os
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -123,7 +124,7 @@ class BaseManager(managers.BaseManager):
             initializer(*initargs)
         backend = self._face._backend
         backend.check_open()
-        self._server = Server(own._registry, own._address, own._authkey, own._serializer)
+        self._server = _serve(own._registry, own._address, own._authkey, own._serializer)
         keep(backend, self._server)
         own._address = self._server.address
         own._process = self._server._accepter
@@ -131,6 +132,20 @@ class BaseManager(managers.BaseManager):
         own.shutdown = util.Finalize(
             self, _end, args=(self._server, own._state, own._shutdown_timeout), exitpriority=0
         )
+
+
+def _serve(registry: Any, address: Any, authkey: bytes, serializer: str) -> Server:
+    """Without an address at one of its own, of which nothing stays: the standard library's folder stays to the exit."""
+    if address is not None or not hasattr(socket, "AF_UNIX"):
+        return Server(registry, address, authkey, serializer)
+    folder = tempfile.mkdtemp(prefix="manyhands-")
+    try:
+        server = Server(registry, f"{folder}/manager", authkey, serializer)
+    except BaseException:
+        os.rmdir(folder)
+        raise
+    server.endings.append(lambda: os.rmdir(folder))
+    return server
 
 
 def _end(server: Server, state: Any, timeout: float) -> None:

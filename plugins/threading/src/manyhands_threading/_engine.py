@@ -164,10 +164,14 @@ class ThreadingEngine:
                     return
                 continue
             if type(item) is _Signal:
-                if item is not _PRIORITIZED:
-                    # Nobody took a token for a signal: this thread takes its own back, or if somebody
+                if item is _END:
+                    if self._end(worker):
+                        return
+                    continue
+                if item is _LOOK:
+                    # No submitter took a token for it: this thread takes its own back, or if somebody
                     # counts on it already, stays for the task that is coming.
-                    if (not parked or self._uncount()) and self._obey(item, worker):
+                    if (not parked or self._uncount()) and self._retire(worker):
                         return
                     continue
                 item = self._prioritized.best()
@@ -220,12 +224,10 @@ class ThreadingEngine:
             return False
         return True
 
-    def _obey(self, signal: _Signal, worker: Worker) -> bool:
-        """Do what *signal* says; True when the thread is to end."""
-        if signal is _LOOK:
-            return self._retire(worker)
+    def _end(self, worker: Worker) -> bool:
+        """Leave because no more tasks come, except those that were tried again after the end."""
         self._ready.put(_END)
-        if self._ready.qsize() > 1:  # a task was tried again: it came after the end
+        if self._ready.qsize() > 1:
             return False
         self._gone(worker)
         return True

@@ -6,6 +6,7 @@ the methods of a queue; and the flag of :class:`threading.Event` is set under a 
 handler must not wait for.
 """
 
+import heapq
 import queue
 import threading
 import time
@@ -86,7 +87,7 @@ class Event:
 
 
 if hasattr(queue.Queue, "shutdown"):
-    Queue, LifoQueue, PriorityQueue = queue.Queue, queue.LifoQueue, queue.PriorityQueue
+    Queue, LifoQueue, _PriorityQueue = queue.Queue, queue.LifoQueue, queue.PriorityQueue
 else:
 
     class _WithShutdown(queue.Queue):  # type: ignore[type-arg]
@@ -150,8 +151,20 @@ else:
     class LifoQueue(_WithShutdown, queue.LifoQueue):  # type: ignore[no-redef,type-arg]
         """:class:`queue.LifoQueue`."""
 
-    class PriorityQueue(_WithShutdown, queue.PriorityQueue):  # type: ignore[no-redef,type-arg]
+    class _PriorityQueue(_WithShutdown, queue.PriorityQueue):  # type: ignore[no-redef,type-arg]
         """:class:`queue.PriorityQueue`."""
+
+
+class PriorityQueue(_PriorityQueue):  # type: ignore[type-arg,valid-type,misc]
+    """:class:`queue.PriorityQueue`, which does not keep an item that it refuses because it has no order."""
+
+    def _put(self, item: Any) -> None:
+        try:
+            super()._put(item)
+        except BaseException:  # heappush has put it in before it compared
+            del self.queue[next(index for index, other in enumerate(self.queue) if other is item)]
+            heapq.heapify(self.queue)
+            raise
 
 
 #: The last item of a queue that was shut down: who gets it puts it back for the next.
@@ -189,12 +202,14 @@ class SimpleQueue:
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         item = self._items.get(block, timeout)
+        if item is not _SHUT:
+            return item
+        try:
+            item = self._items.get_nowait()  # of a put that was under way at the shutdown
+        except Empty:
+            pass
+        self._items.put(_SHUT)
         if item is _SHUT:
-            # A put that was under way at the shutdown may have come after it.
-            late = not self._items.empty()
-            self._items.put(_SHUT)
-            if late:
-                return self.get(block, timeout)
             raise ShutDown
         return item
 
@@ -202,7 +217,7 @@ class SimpleQueue:
         return self.get(block=False)
 
     def qsize(self) -> int:
-        return max(0, self._items.qsize() - self._shut)
+        return max(0, self._items.qsize() - 1) if self._shut else self._items.qsize()
 
     def empty(self) -> bool:
         return self.qsize() == 0
@@ -226,12 +241,12 @@ class SimpleQueue:
 
     def shutdown(self, immediate: bool = False) -> None:
         self._shut = True
-        if immediate:
-            while True:
-                try:
-                    item = self._items.get_nowait()
-                except Empty:
-                    break
-                if item is not _SHUT:
-                    self.task_done()
+        while immediate:
+            try:
+                item = self._items.get_nowait()
+            except Empty:
+                break
+            if item is not _SHUT:
+                self.task_done()
+        # One too many does no harm: whoever gets two puts back one.
         self._items.put(_SHUT)
