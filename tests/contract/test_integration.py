@@ -13,6 +13,11 @@ from support import DEADLOCK_S, occupied
 import manyhands
 from manyhands import Executor
 
+try:
+    import numpy  # here: it starts threads of its own when it is imported
+except ImportError:
+    numpy = None  # type: ignore[assignment]
+
 covers = pytest.mark.covers
 capability = pytest.mark.capability
 fault = pytest.mark.fault
@@ -191,7 +196,9 @@ class TestNumpy:
 
     @pytest.fixture
     def np(self) -> Any:
-        return pytest.importorskip("numpy", reason="numpy is not installed")
+        if numpy is None:
+            pytest.skip("numpy is not installed")
+        return numpy
 
     def test_arrays_are_ordinary_items_and_results(self, executor: Executor, np: Any) -> None:
         """In every form of map."""

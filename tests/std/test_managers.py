@@ -1,5 +1,6 @@
 """``multiprocessing.managers`` and ``multiprocessing.connection`` over a backend, also with programs that know nothing of it."""
 
+import gc
 import multiprocessing
 import os
 import threading
@@ -202,6 +203,46 @@ def test_a_referent_goes_with_its_last_proxy(kind: Any) -> None:
         del calculator
 
         assert eventually(lambda: manager._number_of_objects() == before - 1)
+
+
+@pytest.mark.covers("cleanup")
+def test_the_garbage_collector_may_drop_a_proxy_anywhere(kind: Any) -> None:
+    """Also in a thread of the server, which has to be told of it."""
+    thresholds = gc.get_threshold()
+    with kind() as manager:
+        gc.set_threshold(1, 1, 1)
+        try:
+            for n in range(100):
+                cycle: list[Any] = [manager.Calculator()]
+                cycle.append(cycle)
+                assert cycle[0].add(n) == n
+        finally:
+            gc.set_threshold(*thresholds)
+        del cycle
+        gc.collect()
+
+        assert eventually(lambda: manager._number_of_objects() == 0)
+
+
+@pytest.mark.covers("cleanup")
+def test_the_garbage_collector_may_drop_a_proxy_under_the_servers_lock(kind: Any) -> None:
+    """The lock is held while the referent is made, which here collects the garbage."""
+
+    def collect() -> Calculator:
+        gc.collect()
+        return Calculator()
+
+    kind.register("Collected", collect)
+    gc.disable()
+    try:
+        with kind() as manager:
+            cycle: list[Any] = [manager.Calculator()]
+            cycle.append(cycle)
+            del cycle
+
+            assert manager.Collected().add(1) == 1
+    finally:
+        gc.enable()
 
 
 # Programs that do not know each other.

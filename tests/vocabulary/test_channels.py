@@ -7,7 +7,7 @@ import socket
 import weakref
 from array import array
 from collections.abc import Iterator
-from multiprocessing import AuthenticationError, BufferTooShort, connection
+from multiprocessing import AuthenticationError, BufferTooShort, connection, current_process
 from pathlib import Path
 from typing import Any
 
@@ -461,6 +461,15 @@ def test_client_and_listener(backend: Any, tmp_path: Path, address: Any) -> None
 
             assert accepted.recv() == ["hello"]
             assert listener.last_accepted is not None or address is None or isinstance(address, str)
+
+
+@listeners
+def test_without_a_key_it_is_that_of_the_process(backend: Any) -> None:
+    """Which the standard library's programs know as ``current_process().authkey``."""
+    with backend.listener() as listener:
+        accepting = Background(listener.accept)
+        with connection.Client(listener.address, authkey=current_process().authkey), accepting.outcome() as accepted:
+            assert isinstance(accepted, connection.Connection)
 
 
 @listeners

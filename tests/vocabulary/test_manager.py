@@ -24,13 +24,14 @@ class Calculator:
 
     def __init__(self, start: int = 0) -> None:
         self.total = start
+        self.totals = [start]
 
     def add(self, x: int) -> int:
         self.total += x
         return self.total
 
     def history(self) -> list[int]:
-        return [self.total]
+        return self.totals
 
     def fail(self) -> None:
         raise LookupError("from the referent")
@@ -390,7 +391,8 @@ def test_method_to_typeid(backend: Any) -> None:
     history = shared.history()
     history.append(6)
 
-    assert list(history) == [5, 6]
+    assert repr(history).startswith("<ListProxy object")
+    assert list(shared.history()) == [5, 6]
     assert shared.itself() is shared
     words = manager.Words()
     assert words._callmethod("get", ("lock",)) == 1
@@ -478,6 +480,7 @@ def test_registering_concerns_that_class_only(backend: Any) -> None:
     Own.register("Hidden", Calculator, create_method=False)
 
     assert not hasattr(Manager, "Calculator")
+    assert "Calculator" not in Manager._registry
     assert not hasattr(Own, "Hidden")
     assert Below(backend).Calculator().add(1) == 1
 

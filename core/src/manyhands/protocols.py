@@ -84,6 +84,10 @@ class Condition(Protocol):
         """Release the condition's lock."""
         ...
 
+    def locked(self) -> bool:
+        """Whether anybody holds the condition's lock at this moment."""
+        ...
+
     def wait(self, timeout: float | None = None) -> bool:
         """Release the lock, wait for a notification, take the lock again; False after *timeout* seconds."""
         ...

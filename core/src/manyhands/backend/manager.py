@@ -205,7 +205,6 @@ SetProxy: Any = make_proxy_type(
     """,
 )
 ArrayProxy: Any = make_proxy_type("ArrayProxy", "__getitem__ __len__ __setitem__")
-DictProxy._method_to_typeid_ = SetProxy._method_to_typeid_ = {"__iter__": "Iterator"}
 MutableSequence.register(ListProxy)
 MutableMapping.register(DictProxy)
 MutableSet.register(SetProxy)

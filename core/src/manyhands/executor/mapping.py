@@ -14,7 +14,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
 from concurrent.futures._base import FINISHED
 from typing import TYPE_CHECKING, Any, Final
@@ -32,6 +32,8 @@ __all__ = ["MapCall", "map_chunks", "map_tasks"]
 
 #: How long a chunk should take, in seconds: long enough to forget its cost, short enough to share.
 _CHUNK_S: Final = 0.003
+#: Results of a longer chunk stay until all of them were taken; they cost little, letting go of each does not.
+_LONG: Final = 64
 #: A chunk is at most this many times as long as the one before.
 _GROWTH: Final = 16
 
@@ -391,18 +393,37 @@ def map_chunks(call: MapCall) -> Iterator[Any]:
     source = _Source(call)
     first = source.take(0)
     job.feed(first, last=source.ended)
-    return itertools.chain.from_iterable(_result_lists(call, job, source, len(first)))
+    return _Chain.of(_result_lists(call, job, source, len(first)))
 
 
-def _result_lists(call: MapCall, job: _Job, source: _Source, outstanding: int) -> Iterator[list[Any]]:
+class _Chain(itertools.chain[Any]):
+    """The results of all lists, at the speed of C; can be closed like a generator."""
+
+    _lists: Generator[Iterable[Any], None, None]
+
+    @classmethod
+    def of(cls, lists: Generator[Iterable[Any], None, None]) -> "_Chain":
+        chain: _Chain = cls.from_iterable(lists)  # type: ignore[assignment]
+        chain._lists = lists
+        return chain
+
+    def close(self) -> None:
+        """Stop the map, as letting go of the iterator does."""
+        self._lists.close()
+
+
+def _result_lists(call: MapCall, job: _Job, source: _Source, outstanding: int) -> Generator[Iterable[Any], None, None]:
     node, job.head = job.head, None
     try:
         while node is not None and (results := node.result(call.remaining())) is not None:
             outstanding -= len(results)
             if results.failed:
                 yield from _with_failures(results, call.return_exceptions)
-            else:
+            elif len(results) > _LONG:
                 yield results
+            else:
+                results.reverse()
+                yield map(list.pop, itertools.repeat(results, len(results)))
             del results
             if not source.ended:
                 fresh = source.take(outstanding)

@@ -99,7 +99,7 @@ class HostedRLock(HostedLock):
 class HostedCondition(_With, Primitive):
     """See :class:`manyhands.protocols.Condition`."""
 
-    __slots__ = ("_lock", "acquire", "release")
+    __slots__ = ("_lock", "acquire", "locked", "release")
 
     def __init__(self, host: Host, lock: Any, backend_name: str) -> None:
         if not isinstance(lock, HostedLock) or lock._host is not host:
@@ -108,6 +108,7 @@ class HostedCondition(_With, Primitive):
         self._lock = lock
         self.acquire = lock.acquire
         self.release = lock.release
+        self.locked = lock.locked
 
     def wait(self, timeout: float | None = None) -> bool:
         return bool(self._call("wait", timeout=timeout))

@@ -3,6 +3,7 @@
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -62,6 +63,8 @@ class LocalHost:
         self._waiting: dict[Request, Machine] = {}
         self._machines: weakref.WeakSet[Machine] = weakref.WeakSet()
         self._closed: ExecutorClosedError | None = None
+        self._inside = False
+        self._later: deque[tuple[Machine, str, Request, tuple[Any, ...]]] = deque()
 
     def adopt(self, machine: Machine) -> Machine:
         """The reference is the machine itself; it lives as long as somebody refers to it."""
@@ -74,6 +77,12 @@ class LocalHost:
         with self._mutex:
             if self._closed is not None:
                 raise self._closed.copy()
+            if self._inside and operation in machine.answerless:
+                # A signal handler or finalizer has come into the middle of another operation of its
+                # own thread: that one does it when it is through.
+                self._later.append((machine, operation, request, args))
+                return None
+            outer, self._inside = self._inside, True
             try:
                 answer = getattr(machine, operation)(request, *args)
                 if answer is not WAIT:
@@ -82,7 +91,16 @@ class LocalHost:
                 self._waiting[request] = machine
             finally:
                 self._wake(machine)
+                self._inside = outer
+                if not outer:
+                    self._catch_up()
         return self._wait(machine, request, timeout)
+
+    def _catch_up(self) -> None:
+        while self._later:
+            machine, operation, request, args = self._later.popleft()
+            getattr(machine, operation)(request, *args)
+            self._wake(machine)
 
     def _wait(self, machine: Machine, request: Request, timeout: float | None) -> Any:
         try:

@@ -44,6 +44,9 @@ class Request:
 class Machine:
     """State of one primitive; operations are methods that take the request first."""
 
+    #: Operations that answer nothing and never wait: they may be done a little later.
+    answerless: frozenset[str] = frozenset()
+
     def __init__(self) -> None:
         #: Requests that were answered since the host last looked.
         self.granted: list[Request] = []

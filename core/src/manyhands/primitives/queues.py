@@ -32,6 +32,8 @@ class Queue(Machine):
     def __init__(self, maxsize: int = 0) -> None:
         super().__init__()
         self.maxsize = maxsize
+        if maxsize <= 0:
+            self.answerless = frozenset({"put"})
         self.items: Any = self.container()
         self.unfinished = 0
         self.shut = False

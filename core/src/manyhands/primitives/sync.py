@@ -13,6 +13,8 @@ __all__ = ["Barrier", "Condition", "Event", "Lock", "RLock", "Semaphore"]
 class Lock(Machine):
     """Held by one client; anybody may release it."""
 
+    answerless = frozenset({"release"})
+
     def __init__(self) -> None:
         super().__init__()
         self.owner: Hashable = None
@@ -150,6 +152,8 @@ class Condition(Machine):
 class Semaphore(Machine):
     """A counter that never goes below zero; with *bounded*, nor above its start."""
 
+    answerless = frozenset({"release"})
+
     def __init__(self, value: int = 1, bounded: bool = False) -> None:
         super().__init__()
         if value < 0:
@@ -211,6 +215,8 @@ class Semaphore(Machine):
 
 class Event(Machine):
     """A flag."""
+
+    answerless = frozenset({"set"})
 
     def __init__(self) -> None:
         super().__init__()

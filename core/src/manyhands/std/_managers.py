@@ -7,6 +7,7 @@ because the clients may be programs that know nothing of the backend.
 """
 
 import os
+import queue
 import socket
 import tempfile
 import threading
@@ -28,7 +29,13 @@ _std: Any = managers
 
 
 class Server(_std.Server):  # type: ignore[misc]
-    """A server that leaves nothing behind when it ends, though its process goes on."""
+    """
+    A server that shares its process with its clients, and leaves nothing behind when it ends.
+
+    A proxy that is dropped calls its server, and the garbage collector may drop one in any thread,
+    one at a time. So this server must answer that call whichever thread of its own stands still
+    meanwhile: there are two that accept, and another one that waits for the lock to drop the object.
+    """
 
     def __init__(self, registry: Any, address: Any, authkey: bytes, serializer: str) -> None:
         super().__init__(registry, address, authkey, serializer)
@@ -36,8 +43,13 @@ class Server(_std.Server):  # type: ignore[misc]
         #: What is to be done at the end.
         self.endings: list[Callable[[], object]] = []
         self._clients: dict[Any, threading.Thread] = {}
-        self._accepter = threading.Thread(target=self._accept, name="manyhands-manager", daemon=True)
-        self._accepter.start()
+        self._unwanted: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=target, name="manyhands-manager", daemon=True)
+            for target in (self._accept, self._accept, self._drop)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def _accept(self) -> None:
         while not self.stop_event.is_set():
@@ -51,6 +63,15 @@ class Server(_std.Server):  # type: ignore[misc]
         for client in tuple(self._clients):
             _hang_up(client.fileno)
 
+    def _drop(self) -> None:
+        while (ident := self._unwanted.get()) is not None:
+            with suppress(Exception):  # a client was wrong about it, and does not wait for an answer
+                super().decref(None, ident)
+
+    def decref(self, c: Any, ident: str) -> None:
+        """Drop the object soon, if that was its last proxy."""
+        super().decref(c, ident)
+
     def handle_request(self, conn: Any) -> None:
         """Serve one connection to its end."""
         try:
@@ -63,6 +84,17 @@ class Server(_std.Server):  # type: ignore[misc]
         super().shutdown(c)
         self.close()
 
+    def is_alive(self) -> bool:
+        """Whether it serves; with :meth:`join` what managers ask of a server's process."""
+        return any(thread.is_alive() for thread in self._threads)
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for the end of its threads and of the calls that they serve, for *timeout* seconds at most."""
+        end = None if timeout is None else time.monotonic() + timeout
+        for thread in (*self._threads, *tuple(self._clients.values())):
+            if thread is not threading.current_thread():
+                thread.join(None if end is None else max(0.0, end - time.monotonic()))
+
     def close(self, timeout: float = 1.0) -> None:
         """
         End it; whoever waits for an answer gets EOFError.
@@ -73,10 +105,8 @@ class Server(_std.Server):  # type: ignore[misc]
         if self.listener._listener is not None:
             _hang_up(self.listener._listener._socket.fileno)
         self.listener.close()
-        end = time.monotonic() + timeout
-        for thread in (self._accepter, *tuple(self._clients.values())):
-            if thread is not threading.current_thread():
-                thread.join(max(0.0, end - time.monotonic()))
+        self._unwanted.put(None)
+        self.join(timeout)
         while self.endings:
             self.endings.pop()()
 
@@ -127,7 +157,7 @@ class BaseManager(managers.BaseManager):
         self._server = _serve(own._registry, own._address, own._authkey, own._serializer)
         keep(backend, self._server)
         own._address = self._server.address
-        own._process = self._server._accepter
+        own._process = self._server
         own._state.value = _std.State.STARTED
         own.shutdown = util.Finalize(
             self, _end, args=(self._server, own._state, own._shutdown_timeout), exitpriority=0

@@ -29,8 +29,8 @@ class MinimalEngine:
     def __init__(self, options: ExecutorOptions) -> None:
         self._options = options
         self._size = options.max_workers or 1
-        # Reentrant: a signal handler or finalizer may submit while its thread is in here. And entered itself,
-        # not through the condition: only then can a KeyboardInterrupt not come between taking and having it.
+        # Reentrant: a signal handler or finalizer may submit while its thread is in here. It is entered itself and
+        # not through the condition, and always all are notified: so a KeyboardInterrupt in here does no harm.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         #: Tasks that wait, the highest priority first, and among equals the oldest.
@@ -57,15 +57,13 @@ class MinimalEngine:
             if self._closed and not self._threads:
                 task.withdraw()
                 raise ExecutorClosedError
-            entry = (-task.options.priority, next(self._numbers), task)
-            heapq.heappush(self._waiting, entry)
+            heapq.heappush(self._waiting, (-task.options.priority, next(self._numbers), task))
             try:
                 self._grow()
             except (RuntimeError, MemoryError) as error:
                 if not self._threads and task.withdraw():
-                    self._waiting.remove(entry)
                     raise ResourceError(f"no thread can be started to run task {task.id}: {error}") from error
-            self._changed.notify()
+            self._changed.notify_all()
 
     def stop(self, task: Runnable, *, kill: bool) -> bool:
         return False  # nothing ends a thread from outside
@@ -114,7 +112,7 @@ class MinimalEngine:
             del self._threads[worker]
             self._free -= 1
             self._grow()  # whoever saw this thread as free may count on it
-            self._changed.notify()
+            self._changed.notify_all()
         worker.farewell()
 
     def _initialize(self, worker: Worker) -> bool:
@@ -150,9 +148,14 @@ class MinimalEngine:
         while len(self._waiting) > self._free and len(self._threads) < self._size:
             worker = Worker(f"{self._options.worker_name_prefix or 'minimal'}_{next(self._numbers)}")
             thread = threading.Thread(target=self._work, args=(worker,), name=worker.name, daemon=True)
-            thread.start()
             self._threads[worker] = thread
             self._free += 1
+            try:
+                thread.start()
+            except (RuntimeError, MemoryError):
+                del self._threads[worker]
+                self._free -= 1
+                raise
 
     def _may_go_on(self) -> bool:
         return bool(self._waiting) or self._closed or len(self._threads) > self._size

@@ -53,7 +53,7 @@ class ThreadingBackend(Backend[ThreadingOptions]):
 
     def condition(self, lock: Any = None) -> Any:
         self.check_open()
-        return threading.Condition(self.rlock() if lock is None else lock)
+        return _sync.Condition(self.rlock() if lock is None else lock)
 
     def semaphore(self, value: int = 1) -> Any:
         self.check_open()

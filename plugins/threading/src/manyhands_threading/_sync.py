@@ -1,9 +1,9 @@
 """
 The standard library's primitives where they fit the contract, and what is missing in some Pythons.
 
-``RLock.locked`` came with 3.14 and ``Queue.shutdown`` with 3.13; ``SimpleQueue`` has only half of
-the methods of a queue; and the flag of :class:`threading.Event` is set under a lock, which a signal
-handler must not wait for.
+``locked`` of an RLock and of a condition came with 3.14, ``Queue.shutdown`` with 3.13;
+``SimpleQueue`` has only half of the methods of a queue; and the flag of :class:`threading.Event` is
+set under a lock, which a signal handler must not wait for.
 """
 
 import heapq
@@ -15,7 +15,7 @@ from typing import Any
 
 from manyhands import Empty, Full, ShutDown
 
-__all__ = ["Event", "LifoQueue", "PriorityQueue", "Queue", "RLock", "SimpleQueue"]
+__all__ = ["Condition", "Event", "LifoQueue", "PriorityQueue", "Queue", "RLock", "SimpleQueue"]
 
 
 if hasattr(threading.RLock(), "locked"):
@@ -32,6 +32,17 @@ else:
                 self.release()
                 return False
             return True
+
+
+if hasattr(threading.Condition, "locked"):
+    Condition: Any = threading.Condition
+else:
+
+    class Condition(threading.Condition):  # type: ignore[no-redef]
+        """:class:`threading.Condition` with ``locked``."""
+
+        def locked(self) -> bool:
+            return bool(self._lock.locked())  # type: ignore[attr-defined]
 
 
 class Event:
@@ -64,6 +75,8 @@ class Event:
         self._flag = False
 
     def wait(self, timeout: float | None = None) -> bool:
+        if timeout is not None and timeout != timeout:
+            raise ValueError("timeout must be a number of seconds, got nan")
         if self._flag:
             return True
         waiter = threading.Lock()
