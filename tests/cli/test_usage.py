@@ -151,7 +151,7 @@ def bare(folder: Path) -> list[str]:
     for package in (manyhands_package, attr, attrs):
         (mirror / package.__name__).symlink_to(Path(package.__file__ or "").parent)
     program = f"import sys; sys.path.append({str(mirror)!r}); from manyhands.cli import main; sys.exit(main())"
-    return [sys.executable, "-S", "-c", program]
+    return [sys.executable, "-IS", "-c", program]
 
 
 @pytest.mark.bad_input(23)

@@ -803,7 +803,7 @@ def nest(executor: Executor, depth: int) -> int:
 
 def nested_wait(executor: Executor) -> Any:
     futures = [executor.submit(pow, 2, n) for n in range(4)]
-    done, not_done = manyhands.wait(futures, DEADLOCK_S / 2)
+    not_done = manyhands.wait(futures, DEADLOCK_S / 2).not_done
     return [future.result(0) for future in futures] if not not_done else "stands still"
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import contextvars
+import itertools
 import logging
 import pickle
 import threading
@@ -309,7 +310,7 @@ class TestCallbacks:
     def test_a_chain_of_a_hundred_thousand(self, executor: Executor) -> None:
         """Each callback completes the next future; no recursion, no loss."""
         links: list[Any] = [Future() for _ in range(100_000)]
-        for this, following in zip(links, links[1:], strict=False):
+        for this, following in itertools.pairwise(links):
             this.add_done_callback(lambda done, following=following: following.set_result(done.result() + 1))
         executor.submit(abs, 0).add_done_callback(lambda done: links[0].set_result(done.result()))
 

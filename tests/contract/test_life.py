@@ -39,7 +39,8 @@ def stubborn(started, release):
     release.wait()
 
 def say(*words):
-    print(*words, flush=True)
+    sys.stdout.write(" ".join(map(str, words)) + "\\n")  # in one piece: several threads may speak
+    sys.stdout.flush()
 """
 
 
@@ -141,7 +142,7 @@ class TestShutdown:
         executor = backend.executor(max_workers=2)
         future = executor.submit(shut_down, executor)
 
-        with pytest.raises(DeadlockError, match="shut_down.* cannot wait for the end of the executor it runs in"):
+        with pytest.raises(DeadlockError, match=r"shut_down.* cannot wait for the end of the executor it runs in"):
             future.result(DEADLOCK_S)
         with pytest.raises(ExecutorClosedError):
             executor.submit(pow, 2, 2)
@@ -179,7 +180,7 @@ class TestShutdown:
     @covers("using-locks-conditions-and-semaphores-in-the-with-statement")
     def test_leaving_with_waits_also_after_an_error(self, backend: Any) -> None:
         """Accepted work is finished whatever the block raised."""
-        with pytest.raises(KeyError), backend.executor(max_workers=2) as executor:
+        with pytest.raises(KeyError), backend.executor(max_workers=2) as executor:  # noqa: PT012
             futures = [executor.submit(pow, n, 2) for n in range(50)]
             raise KeyError("of the block")
 
@@ -190,7 +191,7 @@ class TestShutdown:
     def test_leaving_with_by_an_interrupt_cancels(self, backend: Any, kind: type[BaseException]) -> None:
         """What runs is asked to stop, what waits is cancelled."""
         started = backend.event()
-        with pytest.raises(kind), backend.executor(max_workers=1) as executor:
+        with pytest.raises(kind), backend.executor(max_workers=1) as executor:  # noqa: PT012
             running = executor.submit(wait_until_asked, started)
             waiting = executor.submit(pow, 2, 2)
             assert started.wait(DEADLOCK_S)
@@ -228,7 +229,9 @@ class TestAfterTheEnd:
         executor = backend.executor()
         executor.shutdown()
 
-        with pytest.raises(RuntimeError, match=r"the executor was shut down \(closed at .*test_life.py:\d+\)") as caught:
+        with pytest.raises(
+            RuntimeError, match=r"the executor was shut down \(closed at .*test_life.py:\d+\)"
+        ) as caught:
             executor.submit(pow, 2, 2)
         assert isinstance(caught.value, ExecutorClosedError)
 
@@ -248,7 +251,7 @@ class TestAfterTheEnd:
         with backend.executor() as executor:
             pass
 
-        with pytest.raises(ExecutorClosedError, match="test_life.py"):
+        with pytest.raises(ExecutorClosedError, match=r"test_life\.py"):
             executor.with_options(retries=1).submit(pow, 2, 2)
 
     def test_two_refusals_are_two_exceptions(self, backend: Any) -> None:
@@ -1102,9 +1105,7 @@ class TestSurroundings:
 class TestNoMoreThreads:
     """The machine has no more threads to give."""
 
-    def test_submit_refuses_when_nobody_is_there_to_run_it(
-        self, backend: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_submit_refuses_when_nobody_is_there_to_run_it(self, backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """ResourceError names the task, no queued ghost is left, and later it works."""
         with backend.executor(max_workers=2) as executor:
             with monkeypatch.context() as patch:
@@ -1116,9 +1117,7 @@ class TestNoMoreThreads:
             assert executor.submit(pow, 2, 3).result(DEADLOCK_S) == 8
             assert executor.stats().done == 1
 
-    def test_submit_is_content_with_the_workers_there_are(
-        self, backend: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_submit_is_content_with_the_workers_there_are(self, backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """One worker that lives takes everything."""
         with backend.executor(max_workers=2) as executor:
             with occupied(executor, 1):

@@ -225,7 +225,7 @@ class TestErrors:
         """After the results before it, as it is."""
         results = executor.map(fail_at_13, range(40), **way)
         got = []
-        with pytest.raises(ValueError, match="item 13"):
+        with pytest.raises(ValueError, match="item 13"):  # noqa: PT012
             for result in results:
                 got.append(result)
 
@@ -252,9 +252,7 @@ class TestErrors:
     def test_return_exceptions_in_map_unordered_and_starmap(self, executor: Executor, way: dict[str, Any]) -> None:
         """Alike."""
         unordered = list(executor.map_unordered(fail_at_every_fifth, range(40), return_exceptions=True, **way))
-        starred = list(
-            executor.starmap(fail_at_every_fifth, ((n,) for n in range(40)), return_exceptions=True, **way)
-        )
+        starred = list(executor.starmap(fail_at_every_fifth, ((n,) for n in range(40)), return_exceptions=True, **way))
 
         assert sum(type(value) is ValueError for value in unordered) == 8
         assert [n for n, value in enumerate(starred) if type(value) is ValueError] == list(range(0, 40, 5))
@@ -277,7 +275,7 @@ class TestErrors:
     @ways
     def test_a_stop_iteration_is_raised_as_an_error(self, executor: Executor, way: dict[str, Any]) -> None:
         """And not taken for the end of the results."""
-        with pytest.raises((RuntimeError, StopIteration)):
+        with pytest.raises((RuntimeError, StopIteration)):  # noqa: PT012
             results = executor.map(stop_iteration_at_3, range(20), **way)
             got = [next(results) for _ in range(20)]
             pytest.fail(f"no error: {got}")
@@ -298,7 +296,7 @@ class TestErrors:
             pytest.skip("without a window the input is read at the call")
         results = executor.map(square, Source(7, OSError("the input broke")), **way)
         got = []
-        with pytest.raises(OSError, match="the input broke"):
+        with pytest.raises(OSError, match="the input broke"):  # noqa: PT012
             for result in results:
                 got.append(result)
 
@@ -427,7 +425,9 @@ class TestLaziness:
         reader.outcome()
 
     @fault(73)
-    @pytest.mark.parametrize("way", [{}, {"chunksize": 1}, {"buffersize": 5}, {"buffersize": 5, "chunksize": 1}], ids=str)
+    @pytest.mark.parametrize(
+        "way", [{}, {"chunksize": 1}, {"buffersize": 5}, {"buffersize": 5, "chunksize": 1}], ids=str
+    )
     @pytest.mark.parametrize("method", ["map", "map_unordered"])
     def test_leaving_early_cancels_what_has_not_started(self, backend: Any, method: str, way: dict[str, Any]) -> None:
         """Whoever drops the iterator after a result has nothing more started; the executor is free for others."""

@@ -1,4 +1,4 @@
-"""Locks, conditions, semaphores, events and barriers: the standard library's behaviour, and legal arguments of tasks."""
+"""Locks, conditions, semaphores, events and barriers: as in the standard library, and legal arguments of tasks."""
 
 import threading
 import time
@@ -173,7 +173,7 @@ class TestLocks:
     def test_with_takes_and_releases(self, executor: Executor, backend: Any, make: str) -> None:
         """Also after an error."""
         made = getattr(backend, make)()
-        with pytest.raises(KeyError), made as entered:
+        with pytest.raises(KeyError), made as entered:  # noqa: PT012
             assert entered is True
             assert executor.submit(try_lock, made, blocking=False).result(DEADLOCK_S) is False
             raise KeyError
@@ -211,7 +211,7 @@ class TestAsArguments:
         """And can be keys."""
         one, other = getattr(backend, make)(), getattr(backend, make)()
 
-        assert one == one  # noqa: PLR0124
+        assert one == one
         assert one != other
         assert len({one: 1, other: 2}) == 2
 
@@ -290,7 +290,9 @@ class TestCondition:
             assert condition.wait(0.02) is False
 
     @covers("condition-objects")
-    def test_wait_gives_the_lock_away_and_takes_it_again(self, executor: Executor, backend: Any, condition: Any) -> None:
+    def test_wait_gives_the_lock_away_and_takes_it_again(
+        self, executor: Executor, backend: Any, condition: Any
+    ) -> None:
         """Others may be inside meanwhile; after it the waiter holds it."""
         waiting = backend.semaphore(0)
         future = executor.submit(wait_on, condition, waiting)
@@ -402,9 +404,7 @@ class TestSemaphore:
         """Never more than its value."""
         semaphore, inside, most = getattr(backend, make)(2), backend.queue(), backend.queue()
         with backend.executor(max_workers=5) as executor:
-            manyhands.wait(
-                [executor.submit(count_inside, semaphore, inside, most) for _ in range(60)], DEADLOCK_S
-            )
+            manyhands.wait([executor.submit(count_inside, semaphore, inside, most) for _ in range(60)], DEADLOCK_S)
 
         assert max(most.get_nowait() for _ in range(most.qsize())) <= 2
         assert most.empty()

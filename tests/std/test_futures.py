@@ -43,7 +43,7 @@ class TestEveryPool:
 
     def test_it_needs_a_worker(self, face: Any, name: str) -> None:
         """The standard library's error."""
-        with pytest.raises(ValueError, match="^max_workers must be greater than 0$"):
+        with pytest.raises(ValueError, match=r"^max_workers must be greater than 0$"):
             getattr(face, name)(0)
 
     def test_a_worker_is_initialized(self, face: Any, name: str) -> None:
@@ -76,7 +76,7 @@ def test_a_context_of_the_backend_is_accepted(backend: Any, face: Any) -> None:
 @pytest.mark.covers("processpoolexecutor")
 def test_a_context_from_elsewhere_is_refused(backend: Any, face: Any) -> None:
     """It would say how processes start that are not there."""
-    message = rf"backend '{backend.name}' does not offer concurrent\.futures\.ProcessPoolExecutor\(mp_context=.*not of this"
+    message = rf"'{backend.name}' does not offer concurrent\.futures\.ProcessPoolExecutor\(mp_context=.*not of this"
 
     with pytest.raises(UnsupportedError, match=message):
         face.ProcessPoolExecutor(mp_context=multiprocessing)

@@ -1,4 +1,4 @@
-"""``multiprocessing.managers`` and ``multiprocessing.connection`` over a backend, also with programs that know nothing of it."""
+"""``multiprocessing.managers`` and ``.connection`` over a backend, also with programs that know nothing of it."""
 
 import gc
 import multiprocessing
@@ -50,7 +50,7 @@ def kind(face: Any) -> Any:
         pass
 
     CalculatorManager.register("Calculator", Calculator, method_to_typeid={"numbers": "Numbers"})
-    CalculatorManager.register("Numbers", proxytype=managers.IteratorProxy, create_method=False)
+    CalculatorManager.register("Numbers", proxytype=face.IteratorProxy, create_method=False)
     return CalculatorManager
 
 
@@ -109,6 +109,7 @@ def test_a_pool_of_a_manager_is_the_backends(face: Any) -> None:
         pool = manager.Pool(2)
 
         assert pool.map(abs, [-1, -2]) == [1, 2]
+        assert multiprocessing.active_children() == []
         pool.terminate()
         del pool
 
@@ -205,44 +206,55 @@ def test_a_referent_goes_with_its_last_proxy(kind: Any) -> None:
         assert eventually(lambda: manager._number_of_objects() == before - 1)
 
 
+# The garbage collector may drop a proxy in any thread, and a dropped proxy calls the server and waits for the answer.
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Garbage stays until somebody collects it."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def throw_away(proxy: Any) -> None:
+    """Make it garbage that only the collector finds."""
+    cycle = [proxy]
+    cycle.append(cycle)
+
+
 @pytest.mark.covers("cleanup")
-def test_the_garbage_collector_may_drop_a_proxy_anywhere(kind: Any) -> None:
-    """Also in a thread of the server, which has to be told of it."""
-    thresholds = gc.get_threshold()
+def test_a_proxy_may_be_dropped_under_the_lock_of_the_server(kind: Any, no_collector: None) -> None:
+    """That is held while the referent is made, which here collects the garbage."""
+    kind.register("Collected", lambda: Calculator() if gc.collect() else None)
+
     with kind() as manager:
-        gc.set_threshold(1, 1, 1)
-        try:
-            for n in range(100):
-                cycle: list[Any] = [manager.Calculator()]
-                cycle.append(cycle)
-                assert cycle[0].add(n) == n
-        finally:
-            gc.set_threshold(*thresholds)
-        del cycle
-        gc.collect()
+        throw_away(manager.Calculator())
+
+        assert manager.Collected().add(1) == 1
+
+
+@pytest.mark.covers("cleanup")
+def test_a_proxy_may_be_dropped_in_a_thread_that_accepts(kind: Any, no_collector: None) -> None:
+    """The other one accepts meanwhile."""
+    with kind() as manager:
+        accept = manager._server.listener.accept
+        manager._server.listener.accept = lambda: (gc.collect(), accept())[1]
+        throw_away(manager.Calculator())
 
         assert eventually(lambda: manager._number_of_objects() == 0)
 
 
 @pytest.mark.covers("cleanup")
-def test_the_garbage_collector_may_drop_a_proxy_under_the_servers_lock(kind: Any) -> None:
-    """The lock is held while the referent is made, which here collects the garbage."""
+def test_a_proxy_may_be_dropped_under_the_lock_of_threading(kind: Any, no_collector: None) -> None:
+    """That is held while a thread starts or ends: no other can do so meanwhile."""
+    with kind() as manager:
+        throw_away(manager.Calculator())
+        with threading._active_limbo_lock:  # type: ignore[attr-defined]
+            gc.collect()
 
-    def collect() -> Calculator:
-        gc.collect()
-        return Calculator()
-
-    kind.register("Collected", collect)
-    gc.disable()
-    try:
-        with kind() as manager:
-            cycle: list[Any] = [manager.Calculator()]
-            cycle.append(cycle)
-            del cycle
-
-            assert manager.Collected().add(1) == 1
-    finally:
-        gc.enable()
+        assert eventually(lambda: manager._number_of_objects() == 0)
 
 
 # Programs that do not know each other.

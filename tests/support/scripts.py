@@ -36,8 +36,8 @@ class Script:
     """
 
     def __init__(self, source: str, *arguments: str, env: dict[str, str] | None = None) -> None:
-        self._stdout = tempfile.TemporaryFile()
-        self._stderr = tempfile.TemporaryFile()
+        self._stdout = tempfile.TemporaryFile()  # noqa: SIM115
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         self._began = time.monotonic()
         self.process = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(source), *arguments],

@@ -19,7 +19,9 @@ def run_tests(folder: Path, source: str, *options: str) -> "subprocess.Completed
         [sys.executable, "-m", "pytest", "-q", "-p", "support.guards", "-p", "no:cacheprovider", *options, str(folder)],
         env={
             **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(Path(support.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]),
+            "PYTHONPATH": os.pathsep.join(
+                [str(Path(support.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+            ),
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "TMPDIR": str(folder),
         },

@@ -15,7 +15,7 @@ import pytest
 from support import DEADLOCK_S, Background, Script, run_script
 
 from manyhands import ConfigError, ExecutorClosedError, ResourceError, SerializationError
-from manyhands.backend import channels
+from manyhands.vocabulary import channels
 
 pipes = pytest.mark.covers("connection-objects", "exchanging-objects-between-processes", "pipes-and-queues")
 listeners = pytest.mark.covers("module-multiprocessing.connection", "address-formats", "authentication-keys")
@@ -623,7 +623,7 @@ def test_a_listener_that_nobody_closed_leaves_nothing_at_exit(backend: Any) -> N
     finished = run_script(
         f"""
         import manyhands
-        from manyhands.backend import channels
+        from manyhands.vocabulary import channels
         backend = manyhands.open_backend({backend.name!r})
         listener = channels.listener(backend=backend)
         print(listener.address)

@@ -13,7 +13,7 @@ import pytest
 from support import DEADLOCK_S, eventually
 
 from manyhands import ExecutorClosedError, SerializationError, UnsupportedError
-from manyhands.backend.manager import BaseProxy, Manager, make_proxy_type
+from manyhands.vocabulary.manager import BaseProxy, Manager, make_proxy_type
 
 pytestmark = pytest.mark.covers("managers", "proxy-objects", "cleanup")
 customized = pytest.mark.covers("customized-managers")

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from support import DEADLOCK_S, Background, eventually
 
-from manyhands import ConfigError, ExecutorClosedError, SerializationError, current_task
+import manyhands
+from manyhands import ConfigError, ExecutorClosedError, ResourceError, SerializationError, current_task
 
 pytestmark = pytest.mark.covers("using-a-pool-of-workers", "module-multiprocessing.pool")
 
@@ -194,11 +195,15 @@ def test_map_fails_with_the_first_error(pool: Any) -> None:
 
 
 def test_map_is_ready_when_all_calls_are_done(backend: Any, pool: Any) -> None:
-    """An early error does not make it ready while others run."""
+    """An early error does not make it ready while others run, and is the one that is raised."""
     started, release = backend.semaphore(0), backend.event()
-    result = pool.starmap_async(
-        lambda call, *args: call(*args), [(fail, LookupError("early")), (hold, started, release)], chunksize=1
-    )
+
+    def call(error: BaseException, late: bool) -> None:
+        if late:
+            hold(started, release)
+        raise error
+
+    result = pool.starmap_async(call, [(LookupError("late"), True), (LookupError("early"), False)], chunksize=1)
     assert started.acquire(timeout=DEADLOCK_S)
     pool.apply(square, (1,))
 
@@ -282,6 +287,41 @@ def test_imap_over_an_endless_input(pool: Any) -> None:
     assert [next(results) for _ in range(100)] == [square(x) for x in range(100)]
 
 
+def test_imap_reads_only_a_little_ahead(backend: Any, pool: Any) -> None:
+    """Not more than four items per worker that are not done, and one in the hand."""
+    started, release = backend.semaphore(0), backend.event()
+    read: list[int] = []
+
+    def items() -> Iterator[int]:
+        for n in itertools.count():
+            read.append(n)
+            yield n
+
+    results = pool.imap(lambda _: hold(started, release), items())
+    assert eventually(lambda: len(read) == 9)
+    with pytest.raises(multiprocessing.TimeoutError):
+        results.next(0.05)
+
+    assert len(read) == 9
+    release.set()
+    assert results.next(DEADLOCK_S) == "held"
+
+
+def test_imap_without_a_helper(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When there is none to be had, the error says so and the pool can be closed all the same."""
+
+    def refuse(activity: Any) -> None:
+        raise ResourceError("no thread can be started")
+
+    pool = backend.pool(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(backend, "start_activity", refuse)
+        with pytest.raises(ResourceError, match="no thread can be started"):
+            pool.imap(square, [1])
+    pool.close()
+    pool.join()
+
+
 def test_imap_does_not_wait_for_its_input(backend: Any, pool: Any) -> None:
     """An input that comes later, even from the results, holds up nobody."""
     queue = backend.queue()
@@ -319,6 +359,19 @@ def test_what_cannot_be_iterated_is_refused_at_once(pool: Any) -> None:
     for method in ("map", "map_async", "imap", "imap_unordered", "starmap"):
         with pytest.raises(TypeError, match="not iterable"):
             getattr(pool, method)(square, 5)
+
+
+@pytest.mark.bad_input(26, 27)
+def test_what_cannot_be_called_is_refused_at_once(pool: Any) -> None:
+    """A type error at the call, not from a worker."""
+
+    async def coroutine() -> None: ...
+
+    for method in ("apply", "apply_async", "map", "map_async", "imap", "imap_unordered", "starmap", "starmap_async"):
+        with pytest.raises(TypeError, match="must be callable, got None"):
+            getattr(pool, method)(None, [])
+        with pytest.raises(TypeError, match="is a coroutine function"):
+            getattr(pool, method)(coroutine, [])
 
 
 @pytest.mark.parametrize("chunksize", [0, -1, 1.5, True, "2"])
@@ -379,6 +432,16 @@ def test_processes_of_none_takes_the_option_of_the_backend(backend: Any) -> None
         assert "2 workers, running" in repr(pool)
 
 
+def test_calls_are_accepted_beyond_the_pending_limit(backend_name: str) -> None:
+    """The option ``max_pending`` is for executors: asynchronous calls of a pool return at once."""
+    with manyhands.open_backend(backend_name, max_workers=1, max_pending=1) as backend, backend.pool() as pool:
+        started, release = backend.semaphore(0), backend.event()
+        results = [Background(pool.apply_async, hold, (started, release)).outcome() for _ in range(3)]
+        release.set()
+
+        assert [result.get(DEADLOCK_S) for result in results] == ["held"] * 3
+
+
 def test_a_call_may_wait_for_a_call_of_its_own_pool(backend: Any) -> None:
     """Who waits lends its place."""
     with backend.pool(1) as pool:
@@ -409,13 +472,24 @@ def test_closed_pool_finishes_its_work(backend: Any) -> None:
     assert "closed" in repr(pool)
 
 
-def test_closed_pool_without_join_ends_by_itself(backend: Any) -> None:
+def test_closed_pool_without_join_ends_by_itself(pool: Any) -> None:
     """The workers end when the work is done."""
-    pool = backend.pool(2)
-    results = pool.imap(square, iter(range(20)))
+    pool.apply(square, (1,))
     pool.close()
 
-    assert list(results) == [square(x) for x in range(20)]
+    assert eventually(lambda: not pool._executor.stats().workers)
+
+
+def test_closed_pool_without_join_ends_after_its_input(backend: Any, pool: Any) -> None:
+    """Not before ``imap`` has read what it was given."""
+    queue = backend.queue()
+    results = pool.imap(square, iter(queue.get, None))
+    pool.close()
+    queue.put(3)
+    assert results.next(DEADLOCK_S) == 9
+    queue.put(None)
+
+    assert list(results) == []
     assert eventually(lambda: not pool._executor.stats().workers)
 
 
@@ -483,6 +557,30 @@ def test_terminate_ends_an_iterator_whose_input_is_stuck(backend: Any) -> None:
 
     assert isinstance(waiting.outcome(), CancelledError)
     never.set()
+
+
+def test_terminate_gives_up_on_a_worker_that_is_stuck(backend_name: str) -> None:
+    """After the grace ``terminate`` and ``join`` return; its call is answered, too."""
+    with manyhands.open_backend(backend_name, max_workers=1, grace=0.02) as backend:
+        started, release = backend.semaphore(0), backend.event()
+        ended: list[str] = []
+        pool = backend.pool()
+        result = pool.apply_async(lambda: ended.append(hold(started, release)))
+        assert started.acquire(timeout=DEADLOCK_S)
+        pool.terminate()
+        pool.join()
+        assert ended == []
+        with pytest.raises(CancelledError):
+            result.get(DEADLOCK_S)
+        release.set()
+
+
+def test_terminated_stays_terminated(pool: Any) -> None:
+    """``close`` afterwards changes nothing."""
+    pool.terminate()
+    pool.close()
+
+    assert "terminated" in repr(pool)
 
 
 def test_leaving_with_terminates(backend: Any) -> None:

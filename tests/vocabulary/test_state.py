@@ -17,7 +17,7 @@ import pytest
 from support import DEADLOCK_S, run_script
 
 from manyhands import ExecutorClosedError, ResourceError, SerializationError
-from manyhands.backend import state
+from manyhands.vocabulary import state
 
 with suppress(ImportError):
     import numpy  # here, because it starts threads  # noqa: F401

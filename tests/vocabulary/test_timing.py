@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support import DEADLOCK_S, Background, eventually, run_script
 
-from manyhands import ExecutorClosedError, current_backend, current_task, wait
+from manyhands import ExecutorClosedError, ResourceError, current_backend, current_task, wait
 
 pytestmark = pytest.mark.covers("timer-objects")
 
@@ -192,6 +192,35 @@ def test_cancelled_calls_do_not_pile_up(backend: Any) -> None:
     assert len(backend._clock._entries) < 200
 
 
+def test_a_cancelled_call_is_not_handed_to_a_worker(backend: Any) -> None:
+    """When its time comes it just goes."""
+    backend.after(0.01, abs, 0).cancel()
+
+    assert eventually(lambda: not backend._clock._entries)
+    assert backend._clock._executor.stats().workers == ()
+
+
+def test_a_call_that_no_worker_can_be_had_for(
+    backend: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is cancelled and logged, once or in a series; its callbacks may close the backend."""
+    caplog.set_level("WARNING", "manyhands")
+    backend.after(0, abs, 0).result(DEADLOCK_S)
+
+    def refuse(task: Any) -> None:
+        raise ResourceError("no thread can be started")
+
+    monkeypatch.setattr(backend._clock._executor, "_start", refuse)
+    often, once = backend.every(0.01, abs, 0), backend.after(0.02, abs, 0)
+    assert eventually(often.cancelled)
+    closed = threading.Event()
+    once.add_done_callback(lambda _: (backend.close(), closed.set()))
+
+    assert closed.wait(DEADLOCK_S)
+    assert once.cancelled()
+    assert "timer.not_started" in caplog.text
+
+
 @pytest.mark.parametrize("delay", [-1, -0.001, math.nan, -math.inf])
 @pytest.mark.bad_input(12)
 def test_a_delay_that_cannot_be_is_a_value_error(backend: Any, delay: float) -> None:
@@ -332,6 +361,44 @@ def test_no_call_starts_after_cancel(backend: Any) -> None:
         assert sum(late) <= 1
 
 
+def test_a_call_that_waits_for_a_worker_is_not_made_after_cancel(backend: Any) -> None:
+    """Though it was due."""
+    started, release, called = backend.semaphore(0), backend.event(), backend.event()
+
+    def hold() -> None:
+        started.release()
+        release.wait(DEADLOCK_S)
+
+    holding = [backend.after(0, hold) for _ in range(4)]
+    for _ in holding:
+        assert started.acquire(timeout=DEADLOCK_S)
+    future = backend.every(0.001, called.set)
+    assert eventually(lambda: future._task is not None)
+    future.cancel()
+    release.set()
+    for held in holding:
+        held.result(DEADLOCK_S)
+    backend.after(0.01, abs, 0).result(DEADLOCK_S)
+
+    assert not called.is_set()
+
+
+def test_every_call_has_the_context_of_who_asked(backend: Any) -> None:
+    """Each a copy of its own: what one call changes, the next does not see."""
+    variable = contextvars.ContextVar("variable", default="none")
+    variable.set("asked")
+    seen = backend.queue()
+
+    def call() -> None:
+        seen.put(variable.get())
+        variable.set("changed")
+
+    future = backend.every(0.001, call)
+
+    assert [seen.get(timeout=DEADLOCK_S) for _ in range(2)] == ["asked", "asked"]
+    future.cancel()
+
+
 def test_every_can_be_cancelled_while_a_call_runs(backend: Any) -> None:
     """The future is cancelled at once; the call ends by itself and is the last one."""
     started, release = backend.semaphore(0), backend.event()
@@ -429,6 +496,32 @@ def test_close_ends_a_series(backend: Any) -> None:
     backend.close()
 
     assert future.cancelled()
+
+
+def test_close_ends_a_series_whose_call_outlives_the_clock(backend: Any) -> None:
+    """Nothing is left waiting for a next time."""
+    started, release = backend.semaphore(0), backend.event()
+
+    def call() -> None:
+        started.release()
+        release.wait(DEADLOCK_S)
+
+    future = backend.every(0.001, call)
+    assert started.acquire(timeout=DEADLOCK_S)
+    backend._clock.close()
+    assert not future.done()
+    release.set()
+
+    assert eventually(future.cancelled)
+
+
+def test_close_ends_the_clocks_activity(backend: Any) -> None:
+    """When ``close`` returns it is gone."""
+    backend.after(0, abs, 0).result(DEADLOCK_S)
+    assert "manyhands-clock" in {thread.name for thread in threading.enumerate()}
+    backend.close()
+
+    assert "manyhands-clock" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_after_close_nothing_is_accepted(backend: Any) -> None:

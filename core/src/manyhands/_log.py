@@ -54,7 +54,7 @@ def _structured(logger: logging.Logger) -> Any:
     )
 
 
-def _render(logger: Any, method: str, event: dict[str, Any]) -> tuple[tuple[str], dict[str, Any]]:
+def _render(logger: Any, method: str, event: Any) -> tuple[Any, ...]:
     """The last processor: a readable message, and the keys in ``record.manyhands`` for handlers that want them."""
     name = event.pop("event")
     text = " ".join([str(name), *(f"{key}={value!r}" for key, value in event.items())])

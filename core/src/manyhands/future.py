@@ -252,7 +252,7 @@ class Future(concurrent.futures.Future[T], metaclass=_Slotted):
 
     # Callbacks.
 
-    def add_done_callback(self, fn: Callable[["Future[T]"], object]) -> None:  # type: ignore[override]
+    def add_done_callback(self, fn: Callable[["Future[T]"], object]) -> None:
         """
         Call *fn* with this future when it is done, at once if it is; in the thread that delivers.
 
@@ -307,8 +307,8 @@ class Future(concurrent.futures.Future[T], metaclass=_Slotted):
         if not self._started and self._may_start():
             return True
         if self._phase == CANCELLED:
-            self._phase = CANCELLED_AND_NOTIFIED
             with self._condition:
+                self._phase = CANCELLED_AND_NOTIFIED
                 _tell(self._waiters, self)
             return False
         LOGGER.critical("Future %s in unexpected state: %s", id(self), self._state)

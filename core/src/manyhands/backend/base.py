@@ -18,15 +18,17 @@ from ..executor import Executor, caller
 from ..future import Future
 from ..options import BackendOptions, Capabilities, ExecutorOptions, cpu_count, nearest
 from ..protocols import ActivityHandle, Barrier, Condition, Engine, Event, Host, Lock, Queue, Semaphore
-from .activity import Activity, Timer
+from .activity import Activity as ActivityType
+from .activity import Timer as TimerType
 
 if TYPE_CHECKING:
     import sched
 
-    from .channels import Connection, Listener
-    from .manager import Manager
-    from .pool import Pool
-    from .state import ShareableList, SharedMemory
+    from ..vocabulary.channels import Connection, Listener
+    from ..vocabulary.manager import Manager
+    from ..vocabulary.pool import Pool
+    from ..vocabulary.state import ShareableList, SharedMemory
+    from ..vocabulary.timing import Clock
 
 __all__ = ["Backend"]
 
@@ -79,7 +81,7 @@ class Backend(ABC, Generic[OptionsT]):
         """Where the primitives live; called once."""
 
     @abstractmethod
-    def start_activity(self, activity: Activity) -> ActivityHandle:
+    def start_activity(self, activity: ActivityType) -> ActivityHandle:
         """Have ``activity.main()`` run beside the caller; returns when it has started."""
 
     def monotonic(self) -> float:
@@ -100,8 +102,9 @@ class Backend(ABC, Generic[OptionsT]):
         self.options = options
         self._closed: ExecutorClosedError | None = None
         self._executors: weakref.WeakSet[Executor] = weakref.WeakSet()
-        self._activities: weakref.WeakSet[Activity] = weakref.WeakSet()
+        self._activities: weakref.WeakSet[ActivityType] = weakref.WeakSet()
         self._made = 0
+        self._timers: Clock | None = None
         self._mutex = threading.RLock()
         self._host = self.make_host()
         _open.add(self)
@@ -123,23 +126,27 @@ class Backend(ABC, Generic[OptionsT]):
             if self._closed is not None:
                 return
             self._closed = ExecutorClosedError(f"backend {self.name!r} was closed", closed_at=caller())
+        try:
+            self._close_parts(cancel)
+        finally:
+            self._host.close(self._closed)
+            for resource in tuple(self.__dict__.get("_resources", ())):
+                resource.close()
+        _open.discard(self)
+        hooks.call("manyhands_backend_closed", backend=self)
+
+    def _close_parts(self, cancel: bool) -> None:
         for executor in tuple(self._executors):
             if cancel:
                 executor.terminate_workers()
             else:
                 executor.shutdown(wait=True)
-        clock = self.__dict__.get("_clock")
-        if clock is not None:
-            clock.close()
+        if self._timers is not None:
+            self._timers.close()
         if not cancel:
             for activity in tuple(self._activities):
                 if not activity.daemon and activity.is_alive():
                     activity.join()
-        self._host.close(self._closed)
-        for resource in self.__dict__.pop("_resources", ()):
-            resource.close()
-        _open.discard(self)
-        hooks.call("manyhands_backend_closed", backend=self)
 
     def __enter__(self) -> "Backend[OptionsT]":
         return self
@@ -215,7 +222,9 @@ class Backend(ABC, Generic[OptionsT]):
             "grace": grace,
             "exit_policy": exit_policy,
         }
-        values = {name: getattr(self.options, name) if value is UNSET else value for name, value in given.items()}
+        values: dict[str, Any] = {
+            name: getattr(self.options, name) if value is UNSET else value for name, value in given.items()
+        }
         if values["max_workers"] is None:
             values["max_workers"] = self.default_workers()
         options = ExecutorOptions(**values, initializer=initializer, initargs=initargs)
@@ -237,7 +246,7 @@ class Backend(ABC, Generic[OptionsT]):
         maxtasksperchild: int | None = None,
     ) -> "Pool":
         """The :class:`multiprocessing.pool.Pool` API over an executor of this backend."""
-        from .pool import Pool
+        from ..vocabulary.pool import Pool
 
         return Pool(self, processes, initializer, initargs, maxtasksperchild)
 
@@ -304,16 +313,16 @@ class Backend(ABC, Generic[OptionsT]):
     # Activities and time.
 
     @cached_property
-    def Activity(self) -> type[Activity]:
+    def Activity(self) -> type[ActivityType]:
         """The class of its Thread- and Process-shaped objects."""
-        return type("Activity", (Activity,), {"_backend": self, "__doc__": Activity.__doc__})
+        return type("Activity", (ActivityType,), {"_backend": self, "__doc__": ActivityType.__doc__})
 
     @cached_property
-    def timer(self) -> type[Timer]:
+    def timer(self) -> type[TimerType]:
         """``timer(interval, function, args=None, kwargs=None)``: calls it after *interval* seconds."""
-        return type("Timer", (Timer, self.Activity), {"__doc__": Timer.__doc__})
+        return type("Timer", (TimerType, self.Activity), {"__doc__": TimerType.__doc__})
 
-    def _start_activity(self, activity: Activity) -> ActivityHandle:
+    def _start_activity(self, activity: ActivityType) -> ActivityHandle:
         self.check_open()
         self._activities.add(activity)
         return self.start_activity(activity)
@@ -339,24 +348,27 @@ class Backend(ABC, Generic[OptionsT]):
         """
         return self._clock.every(period, fn, args, kwargs)
 
-    @cached_property
-    def _clock(self) -> Any:
-        from .timing import Clock
+    @property
+    def _clock(self) -> "Clock":
+        from ..vocabulary.timing import Clock
 
-        self.check_open()
-        return Clock(self)
+        with self._mutex:
+            self.check_open()
+            if self._timers is None:
+                self._timers = Clock(self)
+            return self._timers
 
     # State.
 
     def value(self, typecode_or_type: Any, *args: Any, lock: Any = True) -> Any:
         """A ctypes object as :func:`multiprocessing.Value` gives it; *lock* is True, False or a lock."""
-        from . import state
+        from ..vocabulary import state
 
         return state.value(self, typecode_or_type, args, lock)
 
     def array(self, typecode_or_type: Any, size_or_initializer: Any, *, lock: Any = True) -> Any:
         """A ctypes array as :func:`multiprocessing.Array` gives it; *lock* is True, False or a lock."""
-        from . import state
+        from ..vocabulary import state
 
         return state.array(self, typecode_or_type, size_or_initializer, lock)
 
@@ -368,32 +380,32 @@ class Backend(ABC, Generic[OptionsT]):
             name: Only for processes that are not ours: they attach by it. It is unlinked when the
                 memory or the backend is closed.
         """
-        from . import state
+        from ..vocabulary import state
 
         return state.shared_memory(self, size, name)
 
     def shareable_list(self, sequence: Iterable[Any] = ()) -> "ShareableList":
         """A list of fixed length in shared memory (:class:`multiprocessing.shared_memory.ShareableList`)."""
-        from . import state
+        from ..vocabulary import state
 
         return state.shareable_list(self, sequence)
 
     def shared_array(self, shape: Any, dtype: Any = float) -> Any:
         """A numpy array in shared memory, filled with zeros; needs numpy."""
-        from . import state
+        from ..vocabulary import state
 
         return state.shared_array(self, shape, dtype)
 
     def share(self, obj: T) -> T:
         """An equal object (an array: a read-only view) that reaches any number of tasks without another copy."""
-        from . import state
+        from ..vocabulary import state
 
         self.check_open()
         return state.share(self, obj)
 
     def manager(self) -> "Manager":
         """Shared dicts, lists and other objects, as :func:`multiprocessing.Manager` gives them."""
-        from .manager import Manager
+        from ..vocabulary.manager import Manager
 
         self.check_open()
         return Manager(self)
@@ -402,7 +414,7 @@ class Backend(ABC, Generic[OptionsT]):
 
     def pipe(self, duplex: bool = True) -> "tuple[Connection, Connection]":
         """Two connected ends (:func:`multiprocessing.Pipe`); not *duplex*: the first only receives."""
-        from . import channels
+        from ..vocabulary import channels
 
         self.check_open()
         return channels.pipe(duplex)
@@ -411,17 +423,17 @@ class Backend(ABC, Generic[OptionsT]):
         self, address: Any = None, family: str | None = None, backlog: int = 1, authkey: bytes | None = None
     ) -> "Listener":
         """A :class:`multiprocessing.connection.Listener`; *authkey* of None means the process's key."""
-        from . import channels
+        from ..vocabulary import channels
 
         self.check_open()
-        return channels.listener(address, family, backlog, authkey)
+        return channels.listener(address, family, backlog, authkey, backend=self)
 
     def client(self, address: Any, family: str | None = None, authkey: bytes | None = None) -> "Connection":
         """A :func:`multiprocessing.connection.Client`; *authkey* of None means the process's key."""
-        from . import channels
+        from ..vocabulary import channels
 
         self.check_open()
-        return channels.client(address, family, authkey)
+        return channels.client(address, family, authkey, backend=self)
 
     # Old code.
 

@@ -118,13 +118,13 @@ class CommandTarget:
     Args:
         words: The program and its arguments.
         timeout: Seconds that it may run.
-        grace: Seconds that it is given to comply when it has to stop.
     """
 
-    def __init__(self, words: Sequence[str], *, timeout: float | None, grace: float) -> None:
+    def __init__(self, words: Sequence[str], *, timeout: float | None) -> None:
         self.words = list(words) if any("{}" in word for word in words) else [*words, "{}"]
         self.timeout = timeout
-        self.grace = grace
+        #: Seconds that it is given to comply when it has to stop.
+        self.grace = 1.0
         self.__qualname__ = os.path.basename(words[0])
 
     @property

@@ -55,7 +55,7 @@ def run(words: list[str]) -> int:
         step = stack.enter_context(progress(inputs.total))
         write = stack.enter_context(rows())
         stack.enter_context(inputs)
-        target = make_target(GRACE_S)
+        target = make_target()
         journal = stack.enter_context(_journal(options, target)) if options.resume else None
         if journal is not None and inputs.at_hand:
             _check_inputs(journal, inputs)
@@ -81,7 +81,7 @@ def run(words: list[str]) -> int:
 # --- what was asked for ---
 
 
-def _parsed(words: list[str]) -> tuple[argparse.Namespace, Inputs, Callable[[float], Any]]:
+def _parsed(words: list[str]) -> tuple[argparse.Namespace, Inputs, Callable[[], Any]]:
     parser = _parser()
     command: list[str] | None = None
     if "--" in words:
@@ -103,8 +103,8 @@ def _parsed(words: list[str]) -> tuple[argparse.Namespace, Inputs, Callable[[flo
         parser.error("there are no inputs: give them as arguments, with --input FILE, or - for the lines of stdin")
     inputs = Inputs(texts, options.input, jsonl=options.jsonl)
     if command is not None:
-        return options, inputs, lambda grace: CommandTarget(command, timeout=options.timeout, grace=grace)
-    return options, inputs, lambda _: FunctionTarget(rest[0])
+        return options, inputs, lambda: CommandTarget(command, timeout=options.timeout)
+    return options, inputs, lambda: FunctionTarget(rest[0])
 
 
 def _only(parser: Parser, given: str | None, path: str) -> str:

@@ -228,7 +228,7 @@ class Executor(concurrent.futures.Executor):
             SerializationError: the call cannot cross to a worker (only where workers are elsewhere).
         """
         if type(fn) is not FunctionType or fn.__code__.co_flags & _ASYNCHRONOUS:
-            _check_callable(fn)
+            check_callable(fn)
         pool = self._pool
         if pool.closed is not None:
             raise pool.closed.copy()
@@ -241,10 +241,13 @@ class Executor(concurrent.futures.Executor):
         self._start(task)
         return task
 
-    def _make_task(self, fn: Callable[..., Any], args: tuple[Any, ...]) -> "Task[Any]":
-        """For ``map``: a task without keywords, not yet started."""
+    def _make_task(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], context: contextvars.Context | None = None
+    ) -> "Task[Any]":
+        """For ``map``: a task without keywords, not yet started, in *context* or a copy of the caller's."""
         options = self._options
-        context = copy_context() if options.context else None
+        if context is None and options.context:
+            context = copy_context()
         return self._task_type(self, self._pool.next_id(), fn, args, NO_KWARGS, context, options)
 
     def _start(self, task: "Task[Any]") -> None:
@@ -325,7 +328,7 @@ class Executor(concurrent.futures.Executor):
         return_exceptions: bool,
         ordered: bool,
     ) -> Iterator[T]:
-        _check_callable(fn)
+        check_callable(fn)
         _check_size("chunksize", chunksize)
         _check_size("buffersize", buffersize)
         if self._pool.closed is not None:
@@ -397,16 +400,17 @@ class Executor(concurrent.futures.Executor):
 
     def _abort(self, grace: float) -> None:
         self._close("the executor was terminated", cancel=True, deadline=0)
-        for worker in self._pool.engine.workers():
-            task = getattr(worker, "task", None)
-            if task is not None:
-                task.cancel_requested = True
-        self._close("the executor was terminated", cancel=True, deadline=grace)
-        for worker in self._pool.engine.workers():
-            task = getattr(worker, "task", None)
-            name = "" if task is None else task.name
-            if task is not None and task.abandon():
+        for task in self._running():
+            task.cancel_requested = True
+        self._close("the executor was terminated", cancel=True, deadline=grace if self._running() else 0)
+        for task in self._running():
+            name, worker = task.name, task._worker
+            if task.abandon():
                 log.warning("worker.abandoned", worker=worker.name, task=task.id, name=name, grace_s=grace)
+
+    def _running(self) -> "list[Task[Any]]":
+        tasks = (getattr(worker, "task", None) for worker in self._pool.engine.workers())
+        return [task for task in tasks if task is not None]
 
     def _close(self, reason: str, *, cancel: bool, deadline: float | None) -> None:
         self._dropped.detach()
@@ -486,7 +490,7 @@ def caller() -> str:
     return "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
-def _check_callable(fn: Any) -> None:
+def check_callable(fn: Any) -> None:
     if not callable(fn):
         raise TypeError(f"the first argument must be callable, got {shorten(fn)}")
     inner = fn

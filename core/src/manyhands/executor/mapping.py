@@ -9,6 +9,7 @@ runner that finds nothing left takes half of what another runner has not begun. 
 because both ends of a deque are atomic: its runner takes from the left, a thief from the right.
 """
 
+import contextvars
 import itertools
 import queue
 import threading
@@ -81,7 +82,7 @@ class _Source:
         taken: list[Any] = []
         try:
             taken.extend(itertools.islice(self._items, room))
-        except BaseException as error:
+        except Exception as error:
             self.error = error
         self.ended = self.error is not None or len(taken) < room
         return taken
@@ -205,7 +206,7 @@ class _Runner:
     def __init__(self, job: "_Job") -> None:
         self.job = job
         self.chunk: _Chunk | None = None
-        self.task: Task[Any] = job.executor._make_task(self.run, ())
+        self.task: Task[Any] = job.executor._make_task(self.run, (), job.context.copy())
 
     def run(self) -> None:
         self.chunk = self.job.take()
@@ -227,6 +228,8 @@ class _Job:
         self._apply: Callable[..., Iterator[Any]] = itertools.starmap if call.star else map
         self._ordered = call.ordered
         self._fixed = call.chunksize
+        #: The caller's context; later runners are made by workers.
+        self.context = contextvars.copy_context()
         self._lock = threading.RLock()  # reentrant: a collected consumer may call ``stop`` from inside
         self._left: deque[tuple[Iterator[Any], int]] = deque()
         self._count_left = 0
@@ -350,24 +353,29 @@ class _Job:
             self._unfinished -= len(results)
             node = chunk.node if self._ordered else self._place()
         node._settle(FINISHED, results, None)  # False when the executor has given up on this runner
+        del results, node
         self._end_if_done()
 
     def _call_each(self, chunk: _Chunk) -> _Results:
         results = _Results()
         # Not iter(popleft, sentinel): that compares each item, and an array does not like it.
         calls = self._apply(self._fn, map(deque.popleft, itertools.repeat(chunk.items)))
-        while True:
-            try:
-                results.extend(calls)
-                failure = _Failure(StopIteration())  # from the function: it ends the loop, and its value is lost
-            except BaseException as error:
-                failure = _Failure(error)
-            with self._lock:
-                begun = chunk.size - len(chunk.items)
-            if begun == len(results):  # no: it was the empty deque that raised
-                return results
-            results.append(failure)
-            results.failed = True
+        try:
+            while True:
+                try:
+                    results.extend(calls)
+                    failure = _Failure(StopIteration())  # from the function: it ends the loop, its value is lost
+                except BaseException as error:
+                    failure = _Failure(error)
+                with self._lock:
+                    begun = chunk.size - len(chunk.items)
+                if begun == len(results):  # no: it was the empty deque that raised
+                    return results
+                results.append(failure)
+                results.failed = True
+        finally:
+            # Tracebacks among the results know this frame: else it would keep them.
+            del results, failure
 
     def _end_if_done(self) -> None:
         with self._lock:

@@ -97,8 +97,10 @@ class Task(Future[T]):
                 value = self.context.run(self.fn, *self.args, **self.kwargs)
         except BaseException as error:
             self.fail(without_this_frame(error))
-            return
-        self.finish(value)
+            # The traceback's frames know this one: else it would keep the task, and so itself.
+            del self
+        else:
+            self.finish(value)
 
     def claim(self, worker: Any = None) -> bool:
         """Tell that it starts now; False when it was cancelled meanwhile."""

@@ -102,7 +102,7 @@ class Queue(Machine):
         if immediate:
             dropped = len(self.items)
             self.items = self.container()
-            self._finish(dropped)
+            self._finish(min(dropped, self.unfinished))
         for line in (self.getters, self.putters):
             while line:
                 self.refuse(line.popleft(), ShutDown())

@@ -184,18 +184,14 @@ class Semaphore(Machine):
             raise ValueError("n must be one or more")
         if self.bounded and self.value + n > self.start:
             raise ValueError("Semaphore released too many times")
-        if self.held[request.client] > n:
-            self.held[request.client] -= n
-        else:
-            del self.held[request.client]
-        self._add(n)
+        self._give_back(request.client, n)
 
     def get_value(self, request: Request) -> int:
         return self.value
 
     def undo(self, request: Request) -> None:
         if request.value is True:
-            self._add(1)
+            self._give_back(request.client, 1)
 
     def abandon(self, client: Hashable) -> None:
         super().abandon(client)
@@ -203,6 +199,13 @@ class Semaphore(Machine):
         # What it took of the start is given back; what others put in was a signal, and it was received.
         missing = self.start - self.value - sum(self.held.values())
         self._add(max(0, min(held, missing)))
+
+    def _give_back(self, client: Hashable, n: int) -> None:
+        if self.held[client] > n:
+            self.held[client] -= n
+        else:
+            del self.held[client]
+        self._add(n)
 
     def _add(self, n: int) -> None:
         self.value += n

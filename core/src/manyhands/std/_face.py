@@ -39,12 +39,11 @@ class Face(ModuleType):
         return UnsupportedError(self._backend.name, f"{self.__name__}.{what}")
 
     def __getattr__(self, name: str) -> Any:
-        if not name.startswith("_"):
-            try:
-                return self.sibling(f"{self.__name__}.{name}")
-            except UnsupportedError:
-                pass
-        raise AttributeError(f"module {self.__name__!r} over backend {self._backend.name!r} has no attribute {name!r}")
+        try:
+            return self.sibling(f"{self.__name__}.{name}")
+        except UnsupportedError:
+            message = f"module {self.__name__!r} over backend {self._backend.name!r} has no attribute {name!r}"
+            raise AttributeError(message) from None
 
     def __reduce__(self) -> Any:
         from . import as_module

@@ -6,6 +6,7 @@ server that ``start`` starts is not a process: threads of this process serve it,
 because the clients may be programs that know nothing of the backend.
 """
 
+import _thread
 import os
 import queue
 import socket
@@ -17,8 +18,8 @@ from contextlib import suppress
 from multiprocessing import ProcessError, managers, util
 from typing import Any, ClassVar
 
-from ..backend.state import keep
 from ..options import shorten
+from ..vocabulary.state import keep
 from ._activities import bind
 from ._face import Face
 
@@ -32,9 +33,11 @@ class Server(_std.Server):  # type: ignore[misc]
     """
     A server that shares its process with its clients, and leaves nothing behind when it ends.
 
-    A proxy that is dropped calls its server, and the garbage collector may drop one in any thread,
-    one at a time. So this server must answer that call whichever thread of its own stands still
-    meanwhile: there are two that accept, and another one that waits for the lock to drop the object.
+    A proxy that goes calls its server, and the garbage collector may have it go in any thread, one
+    at a time: in one that accepts, in one that makes a referent, in one that holds the lock for
+    starting threads. Such a call must be answered while that thread stands still. So there are two
+    that accept, the threads for calls are started without that lock, and yet another thread waits
+    for the server's lock to drop what was given up.
     """
 
     def __init__(self, registry: Any, address: Any, authkey: bytes, serializer: str) -> None:
@@ -42,8 +45,9 @@ class Server(_std.Server):  # type: ignore[misc]
         self.stop_event = threading.Event()
         #: What is to be done at the end.
         self.endings: list[Callable[[], object]] = []
-        self._clients: dict[Any, threading.Thread] = {}
-        self._unwanted: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        #: The connections, each with a lock that is released when it is served to its end.
+        self._clients: dict[Any, Any] = {}
+        self._given_up: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=target, name="manyhands-manager", daemon=True)
             for target in (self._accept, self._accept, self._drop)
@@ -58,26 +62,48 @@ class Server(_std.Server):  # type: ignore[misc]
             except OSError:  # it is closed; or there are no descriptors, and maybe there are some soon
                 self.stop_event.wait(0.05)
                 continue
-            self._clients[client] = threading.Thread(target=self.handle_request, args=(client,), daemon=True)
-            self._clients[client].start()
+            served = self._clients[client] = _thread.allocate_lock()
+            served.acquire()
+            try:
+                _thread.start_new_thread(self.handle_request, (client,))
+            except RuntimeError:  # there are no more threads to be had
+                self._forget(client)
         for client in tuple(self._clients):
             _hang_up(client.fileno)
-
-    def _drop(self) -> None:
-        while (ident := self._unwanted.get()) is not None:
-            with suppress(Exception):  # a client was wrong about it, and does not wait for an answer
-                super().decref(None, ident)
-
-    def decref(self, c: Any, ident: str) -> None:
-        """Drop the object soon, if that was its last proxy."""
-        super().decref(c, ident)
 
     def handle_request(self, conn: Any) -> None:
         """Serve one connection to its end."""
         try:
             super().handle_request(conn)
         finally:
-            self._clients.pop(conn, None)
+            self._forget(conn)
+
+    def _forget(self, client: Any) -> None:
+        client.close()
+        self._clients.pop(client).release()
+
+    def accept_connection(self, c: Any, name: str) -> None:
+        """Serve a proxy, in a thread that has a name."""
+        served = _thread.allocate_lock()  # ``join`` would give this thread an object that stays
+        served.acquire()
+        threading.Thread(target=self._serve_proxy, args=(c, name, served), daemon=True).start()
+        served.acquire()
+
+    def _serve_proxy(self, client: Any, name: str, served: Any) -> None:
+        try:
+            with suppress(SystemExit):  # the proxy hung up
+                super().accept_connection(client, name)
+        finally:
+            served.release()
+
+    def decref(self, c: Any, ident: str) -> None:
+        """Drop the object soon, if that was its last proxy."""
+        self._given_up.put(ident)
+
+    def _drop(self) -> None:
+        while (ident := self._given_up.get()) is not None:
+            with suppress(Exception):  # a client was wrong about it, and does not wait for an answer
+                super().decref(None, ident)
 
     def shutdown(self, c: Any) -> None:
         """For a client that asks for the end."""
@@ -89,9 +115,9 @@ class Server(_std.Server):  # type: ignore[misc]
         return any(thread.is_alive() for thread in self._threads)
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait for the end of its threads and of the calls that they serve, for *timeout* seconds at most."""
+        """Wait for its end, for *timeout* seconds at most."""
         end = None if timeout is None else time.monotonic() + timeout
-        for thread in (*self._threads, *tuple(self._clients.values())):
+        for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(None if end is None else max(0.0, end - time.monotonic()))
 
@@ -101,12 +127,15 @@ class Server(_std.Server):  # type: ignore[misc]
 
         A referent that does not return in *timeout* seconds is left to its thread, a daemon.
         """
+        end = time.monotonic() + timeout
         self.stop_event.set()
         if self.listener._listener is not None:
             _hang_up(self.listener._listener._socket.fileno)
         self.listener.close()
-        self._unwanted.put(None)
+        self._given_up.put(None)
         self.join(timeout)
+        for served in tuple(self._clients.values()):
+            served.acquire(timeout=max(0.0, end - time.monotonic()))
         while self.endings:
             self.endings.pop()()
 
@@ -142,6 +171,7 @@ class BaseManager(managers.BaseManager):
         Raises:
             multiprocessing.ProcessError: it was started, or shut down.
             TypeError: *initializer* is not callable.
+            ExecutorClosedError: the backend was closed.
             OSError: the system refuses the address.
         """
         own: Any = self
@@ -152,16 +182,12 @@ class BaseManager(managers.BaseManager):
             if not callable(initializer):
                 raise TypeError(f"initializer must be a callable, got {shorten(initializer)}")
             initializer(*initargs)
-        backend = self._face._backend
-        backend.check_open()
         self._server = _serve(own._registry, own._address, own._authkey, own._serializer)
-        keep(backend, self._server)
+        keep(self._face._backend, self._server)
         own._address = self._server.address
         own._process = self._server
         own._state.value = _std.State.STARTED
-        own.shutdown = util.Finalize(
-            self, _end, args=(self._server, own._state, own._shutdown_timeout), exitpriority=0
-        )
+        own.shutdown = util.Finalize(self, _end, args=(self._server, own._state, own._shutdown_timeout), exitpriority=0)
 
 
 def _serve(registry: Any, address: Any, authkey: bytes, serializer: str) -> Server:
@@ -206,12 +232,16 @@ class SharedMemoryManager(BaseManager):
         return memory
 
 
+def _is_proxy(name: str, value: object) -> bool:
+    return name.endswith("Proxy") and not name.startswith("_") and isinstance(value, type)
+
+
 def _names(face: Face) -> dict[str, Any]:
     base = bind(face, BaseManager, managers.BaseManager)
     sync: Any = type("SyncManager", (base, managers.SyncManager), {"__module__": face.__name__})
     sync.register("Pool", face._backend.pool, _std.PoolProxy)
     return {
-        **{name: value for name, value in vars(managers).items() if name.endswith("Proxy") and isinstance(value, type)},
+        **{name: value for name, value in vars(managers).items() if _is_proxy(name, value)},
         "BaseManager": base,
         "SyncManager": sync,
         "SharedMemoryManager": bind(face, SharedMemoryManager, base),

@@ -5,7 +5,7 @@ import multiprocessing
 import multiprocessing.connection
 import multiprocessing.reduction
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from multiprocessing import process
 from typing import Any, Final
 
@@ -27,19 +27,10 @@ class Process(Listed):
     ``interrupt`` and ``sentinel`` raise UnsupportedError.
     """
 
-    def __init__(
-        self,
-        group: None = None,
-        target: Callable[..., object] | None = None,
-        name: str | None = None,
-        args: Iterable[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-        *,
-        daemon: bool | None = None,
-    ) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         in_process = self._backend.capabilities.in_process
         self._parent: Any = self._face.current_process() if in_process else None
-        super().__init__(group, target, name, args, kwargs, daemon=daemon)
+        super().__init__(*args, **kwargs)
 
     @property
     def pid(self) -> int | None:
@@ -195,13 +186,13 @@ def log_to_stderr(level: int | str | None = None) -> logging.Logger:
 
 
 def _pool_type() -> type:
-    from ..backend.pool import Pool
+    from ..vocabulary.pool import Pool
 
     return Pool
 
 
 def _pool_names(face: Face) -> dict[str, Any]:
-    from ..backend.pool import AsyncResult
+    from ..vocabulary.pool import AsyncResult
 
     def thread_pool(processes: int | None = None, initializer: Any = None, initargs: Iterable[Any] = ()) -> Any:
         """A pool of the backend."""

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from ..backend import state
+from ..vocabulary import state
 from ._activities import bind
 from ._face import Face, factory
 
@@ -31,7 +31,6 @@ class SharedMemory:
             if size <= 0:
                 raise ValueError(f"the size of shared memory must be at least 1 byte, got {size}")
             name = name or f"psm_{secrets.token_hex(8)}"
-            self._face._backend.check_open()
             self._made[name], memory = state._named(self._face._backend, name, size)
         elif name is None:
             raise ValueError("the name of shared memory can only be left out when it is created")

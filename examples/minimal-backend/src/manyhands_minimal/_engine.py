@@ -1,7 +1,8 @@
-"""The engine: a few threads around one heap of tasks, under one lock."""
+"""The engine: a few threads around one heap of tasks."""
 
 import heapq
 import itertools
+import queue
 import threading
 import time
 
@@ -29,10 +30,11 @@ class MinimalEngine:
     def __init__(self, options: ExecutorOptions) -> None:
         self._options = options
         self._size = options.max_workers or 1
-        # Reentrant: a signal handler or finalizer may submit while its thread is in here. It is entered itself and
-        # not through the condition, and always all are notified: so a KeyboardInterrupt in here does no harm.
+        # A signal handler or finalizer may submit while its thread is in here: so the lock is reentrant, and
+        # threads are woken by a queue, whose ``put`` may come in between anything, and not by a condition.
         self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
+        #: At least one token for each task that waits; whoever gets one looks for something to do.
+        self._tokens: queue.SimpleQueue[None] = queue.SimpleQueue()
         #: Tasks that wait, the highest priority first, and among equals the oldest.
         self._waiting: list[tuple[int, int, Runnable]] = []
         self._numbers = itertools.count()
@@ -57,13 +59,13 @@ class MinimalEngine:
             if self._closed and not self._threads:
                 task.withdraw()
                 raise ExecutorClosedError
+            self._tokens.put(None)  # first: an interrupt right after it leaves a token too many, not too few
             heapq.heappush(self._waiting, (-task.options.priority, next(self._numbers), task))
             try:
                 self._grow()
             except (RuntimeError, MemoryError) as error:
                 if not self._threads and task.withdraw():
                     raise ResourceError(f"no thread can be started to run task {task.id}: {error}") from error
-            self._changed.notify_all()
 
     def stop(self, task: Runnable, *, kill: bool) -> bool:
         return False  # nothing ends a thread from outside
@@ -72,7 +74,8 @@ class MinimalEngine:
         with self._lock:
             self._size = n
             self._grow()
-            self._changed.notify_all()
+            for _ in self._threads:
+                self._tokens.put(None)
 
     def workers(self) -> tuple[Worker, ...]:
         with self._lock:
@@ -84,12 +87,13 @@ class MinimalEngine:
             self._cancelled = self._cancelled or cancel
             dropped = self._take_all() if cancel else []
             threads = tuple(self._threads.values())
-            self._changed.notify_all()
+            self._tokens.put(None)
         for task in dropped:
             task.cancel()
         until = None if deadline is None else time.monotonic() + deadline
         for thread in threads:
-            if thread is not threading.current_thread():  # a task or a callback may close its own executor
+            # A callback may close its own executor, and a signal handler one whose thread is just being started.
+            if thread.is_alive() and thread is not threading.current_thread():
                 thread.join(None if until is None else max(0.0, until - time.monotonic()))
         return not self._threads
 
@@ -112,7 +116,7 @@ class MinimalEngine:
             del self._threads[worker]
             self._free -= 1
             self._grow()  # whoever saw this thread as free may count on it
-            self._changed.notify_all()
+            self._tokens.put(None)  # the one that it has taken was perhaps for another
         worker.farewell()
 
     def _initialize(self, worker: Worker) -> bool:
@@ -134,12 +138,19 @@ class MinimalEngine:
 
     def _take(self) -> Runnable | None:
         """Wait for a task; None when this thread is to end."""
-        with self._lock:
-            self._changed.wait_for(self._may_go_on, self._options.idle_timeout)
-            if not self._waiting or len(self._threads) > self._size:
+        while True:
+            try:
+                self._tokens.get(timeout=self._options.idle_timeout)
+            except queue.Empty:
                 return None
-            self._free -= 1
-            return heapq.heappop(self._waiting)[-1]
+            with self._lock:
+                if len(self._threads) > self._size:
+                    return None
+                if self._waiting:
+                    self._free -= 1
+                    return heapq.heappop(self._waiting)[-1]
+                if self._closed:
+                    return None
 
     # Under the lock.
 
@@ -157,15 +168,14 @@ class MinimalEngine:
                 self._free -= 1
                 raise
 
-    def _may_go_on(self) -> bool:
-        return bool(self._waiting) or self._closed or len(self._threads) > self._size
-
     def _take_all(self) -> list[Runnable]:
         tasks = [entry[-1] for entry in self._waiting]
         self._waiting.clear()
         return tasks
 
     def _initializer_error(self) -> InitializerError:
-        error = InitializerError(f"the initializer failed {self._failures} times in a row, last with {self._last_failure!r}")
+        error = InitializerError(
+            f"the initializer failed {self._failures} times in a row, last with {self._last_failure!r}"
+        )
         error.__cause__ = self._last_failure
         return error

@@ -168,7 +168,7 @@ else:
         """:class:`queue.PriorityQueue`."""
 
 
-class PriorityQueue(_PriorityQueue):  # type: ignore[type-arg,valid-type,misc]
+class PriorityQueue(_PriorityQueue):  # type: ignore[valid-type,misc]
     """:class:`queue.PriorityQueue`, which does not keep an item that it refuses because it has no order."""
 
     def _put(self, item: Any) -> None:
@@ -239,12 +239,8 @@ class SimpleQueue:
         return False
 
     def task_done(self) -> None:
-        try:
-            self._unfinished.pop()
-        except IndexError:
-            raise ValueError("task_done() called too many times") from None
-        if not self._unfinished:
-            self._all_done.set()
+        if not self._deal_with_one():
+            raise ValueError("task_done() called too many times")
 
     def join(self) -> None:
         while self._unfinished:
@@ -253,13 +249,24 @@ class SimpleQueue:
                 self._all_done.wait()
 
     def shutdown(self, immediate: bool = False) -> None:
-        self._shut = True
+        mark, self._shut = not self._shut, True
         while immediate:
             try:
                 item = self._items.get_nowait()
             except Empty:
                 break
-            if item is not _SHUT:
-                self.task_done()
-        # One too many does no harm: whoever gets two puts back one.
-        self._items.put(_SHUT)
+            if item is _SHUT:
+                mark = True
+            else:
+                self._deal_with_one()
+        if mark:  # one too many does no harm: whoever gets two puts back one
+            self._items.put(_SHUT)
+
+    def _deal_with_one(self) -> bool:
+        try:
+            self._unfinished.pop()
+        except IndexError:
+            return False
+        if not self._unfinished:
+            self._all_done.set()
+        return True

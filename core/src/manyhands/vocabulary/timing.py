@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from .. import future as _future
 from .._log import get_logger
 from ..executor import Executor, Task
-from ..executor.executor import _check_callable
+from ..executor.executor import check_callable
 from ..future import Future, wait_limit
 from ..options import shorten
 
 if TYPE_CHECKING:
-    from .base import Backend
+    from ..backend import Backend
 
 __all__ = ["Clock", "start_helper"]
 
@@ -61,7 +61,7 @@ class Clock:
             ExecutorClosedError: the backend was closed.
         """
         due = self._backend.monotonic() + _seconds("delay", delay)
-        _check_callable(fn)
+        check_callable(fn)
         self._start()
         task = self.make_task(fn, args, kwargs)
         self._accept(due, task)
@@ -74,7 +74,7 @@ class Clock:
         seconds = _seconds("period", period)
         if seconds == 0:
             raise ValueError("period must be more than 0 seconds, got 0")
-        _check_callable(fn)
+        check_callable(fn)
         self._start()
         series = Series(self, seconds, fn, args, kwargs)
         self._accept(series.due, series)

@@ -19,7 +19,7 @@ from ..errors import ExecutorClosedError, SerializationError, UnsupportedError
 from ..options import shorten
 
 if TYPE_CHECKING:
-    from .base import Backend
+    from ..backend import Backend
     from .pool import Pool
 
 __all__ = [

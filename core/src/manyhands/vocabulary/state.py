@@ -20,7 +20,7 @@ from ..errors import ResourceError, SerializationError
 from ..options import shorten
 
 if TYPE_CHECKING:
-    from .base import Backend
+    from ..backend import Backend
 
 __all__ = [
     "ShareableList",

@@ -10,12 +10,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import SerializationError
+from ..executor.executor import check_callable
 from ..future import wait_limit
 from ..options import shorten
 from .timing import start_helper
 
 if TYPE_CHECKING:
-    from .base import Backend
+    from ..backend import Backend
 
 __all__ = ["AsyncResult", "Pool"]
 
@@ -69,7 +70,7 @@ class Pool:
         error_callback: Callable[[BaseException], object] | None = None,
     ) -> "AsyncResult":
         """As :meth:`apply`, without waiting; a callback has returned before the result is ready."""
-        self._check_running()
+        self._check_call(func)
         result = AsyncResult(self, callback, error_callback)
         self._executor.submit(func, *args, **(kwds or {})).add_done_callback(result._arrived)
         return result
@@ -163,6 +164,10 @@ class Pool:
 
     # Inside.
 
+    def _check_call(self, func: Callable[..., Any]) -> None:
+        self._check_running()
+        check_callable(func)
+
     def _check_running(self) -> None:
         if self._state != "running":
             raise ValueError("Pool not running")
@@ -176,7 +181,7 @@ class Pool:
         callback: Callable[[Any], object] | None,
         error_callback: Callable[[BaseException], object] | None,
     ) -> "AsyncResult":
-        self._check_running()
+        self._check_call(func)
         _check_count("chunksize", chunksize)
         items = list(iterable)
         size = chunksize or max(1, -(-len(items) // (self._executor._pool.size * _PER_WORKER)))
@@ -190,9 +195,9 @@ class Pool:
     def _imap(
         self, func: Callable[..., Any], iterable: Iterable[Any], chunksize: int, *, ordered: bool
     ) -> "ResultIterator":
-        self._check_running()
+        self._check_call(func)
         _check_count("chunksize", chunksize)
-        chunks = _chunks(iterable, chunksize)
+        chunks = _chunks(iterable, chunksize or 1)
         results = ResultIterator(self, ordered)
         with self._mutex:
             self._feeds.add(results)
@@ -357,8 +362,6 @@ class ResultIterator:
         try:
             for chunk in chunks:
                 self._room.acquire()
-                if self._dropped:
-                    return
                 submit(chunk).add_done_callback(partial(self._chunk_arrived, number))
                 number += 1
         except BaseException as error:  # the input raised it, or the backend was closed: it comes in its place
@@ -386,8 +389,8 @@ class ResultIterator:
     def _drop(self) -> None:
         """The pool was terminated: who waits is told, and the input is read no further."""
         with self._changed:
-            self._dropped = True
             self._ready.append((None, CancelledError("the pool was terminated")))
+            self._dropped = True
             self._changed.notify_all()
         self._room.release()
         self.fed.set()

@@ -17,7 +17,7 @@ from ..errors import ConfigError, ExecutorClosedError, ResourceError, Serializat
 from .state import keep
 
 if TYPE_CHECKING:
-    from .base import Backend
+    from ..backend import Backend
 
 __all__ = ["Connection", "Listener", "LocalConnection", "client", "listener", "pipe"]
 
