@@ -23,9 +23,8 @@ def examples() -> Iterator[object]:
 @pytest.mark.parametrize("code", list(examples()))
 def test_example(code: str, tmp_path: Path, backend_installed: None) -> None:
     """A Python example that is complete runs, and each ``print`` shows what the comment behind it says."""
-    said = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-    )
+    command = [sys.executable, "-W", "error", "-c", code]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
 
     assert (said.returncode, said.stderr) == (0, "")
     promised = re.findall(r"^\s*print\(.*\)  # (.*)$", code, re.MULTILINE)

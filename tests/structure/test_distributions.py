@@ -8,7 +8,9 @@ import pytest
 import manyhands
 
 ROOT = Path(__file__).parents[2]
-OURS = sorted(path.parent for pattern in ("core", "toolkit", "plugins/*") for path in ROOT.glob(f"{pattern}/pyproject.toml"))
+OURS = sorted(
+    path.parent for folder in ("core", "toolkit", "plugins/*") for path in ROOT.glob(f"{folder}/pyproject.toml")
+)
 ALL = [*OURS, *(path.parent for path in ROOT.glob("examples/*/pyproject.toml"))]
 
 

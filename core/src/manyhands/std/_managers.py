@@ -108,7 +108,7 @@ class Server(_std.Server):  # type: ignore[misc]
     def shutdown(self, c: Any) -> None:
         """For a client that asks for the end."""
         super().shutdown(c)
-        self.close()
+        self.close(caller=c)
 
     def is_alive(self) -> bool:
         """Whether it serves; with :meth:`join` what managers ask of a server's process."""
@@ -121,11 +121,12 @@ class Server(_std.Server):  # type: ignore[misc]
             if thread is not threading.current_thread():
                 thread.join(None if end is None else max(0.0, end - time.monotonic()))
 
-    def close(self, timeout: float = 1.0) -> None:
+    def close(self, timeout: float = 1.0, *, caller: Any = None) -> None:
         """
         End it; whoever waits for an answer gets EOFError.
 
-        A referent that does not return in *timeout* seconds is left to its thread, a daemon.
+        A referent that does not return in *timeout* seconds is left to its thread, a daemon; the
+        connection of the *caller* is left to whoever serves it.
         """
         end = time.monotonic() + timeout
         self.stop_event.set()
@@ -134,8 +135,9 @@ class Server(_std.Server):  # type: ignore[misc]
         self.listener.close()
         self._given_up.put(None)
         self.join(timeout)
-        for served in tuple(self._clients.values()):
-            served.acquire(timeout=max(0.0, end - time.monotonic()))
+        for client, served in tuple(self._clients.items()):
+            if client is not caller:
+                served.acquire(timeout=max(0.0, end - time.monotonic()))
         while self.endings:
             self.endings.pop()()
 

@@ -6,6 +6,7 @@ import multiprocessing.connection
 import multiprocessing.reduction
 import os
 from collections.abc import Callable, Iterable
+from functools import partial
 from multiprocessing import process
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from ._face import Face, factory, refusal
 
 __all__ = ["FACES"]
 
+_ERRORS: Final = ("ProcessError", "BufferTooShort", "AuthenticationError", "TimeoutError")
 #: What the standard library's records on stderr look like.
 _LOG_FORMAT: Final = "[%(levelname)s/%(processName)s] %(message)s"
 
@@ -55,22 +57,6 @@ def _names(face: Face) -> dict[str, Any]:
         """The processes that the current one made and that run."""
         return [one for one in roll.alive() if one._parent in (None, current_process())]
 
-    def pipe(duplex: bool = True) -> Any:
-        """Two connected ends; not *duplex*: the first only receives."""
-        return backend.pipe(duplex)
-
-    def value(typecode_or_type: Any, *args: Any, lock: Any = True) -> Any:
-        """A ctypes object that processes share."""
-        return backend.value(typecode_or_type, *args, lock=lock)
-
-    def raw_value(typecode_or_type: Any, *args: Any) -> Any:
-        """A ctypes object that processes share, without a lock."""
-        return backend.value(typecode_or_type, *args, lock=False)
-
-    def raw_array(typecode_or_type: Any, size_or_initializer: Any) -> Any:
-        """A ctypes array that processes share, without a lock."""
-        return backend.array(typecode_or_type, size_or_initializer, lock=False)
-
     return {
         **{name: getattr(multiprocessing, name) for name in _ERRORS},
         "_roll": roll,
@@ -80,11 +66,11 @@ def _names(face: Face) -> dict[str, Any]:
         "active_children": active_children,
         "Pool": factory(face, "Pool", backend.pool, _pool_type),
         "Manager": backend.manager,
-        "Pipe": pipe,
-        "Value": value,
+        "Pipe": backend.pipe,
+        "Value": backend.value,
         "Array": backend.array,
-        "RawValue": raw_value,
-        "RawArray": raw_array,
+        "RawValue": partial(backend.value, lock=False),
+        "RawArray": partial(backend.array, lock=False),
         **_primitives(face),
         **_start_methods(face),
         "cpu_count": multiprocessing.cpu_count,
@@ -94,9 +80,6 @@ def _names(face: Face) -> dict[str, Any]:
         "get_logger": get_logger,
         "log_to_stderr": log_to_stderr,
     }
-
-
-_ERRORS: Final = ("ProcessError", "BufferTooShort", "AuthenticationError", "TimeoutError")
 
 
 def _primitives(face: Face) -> dict[str, Any]:
