@@ -152,10 +152,12 @@ def describe() -> dict[str, Any]:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
+    ours = util.find_spec("manyhands")
     return {
         "python": f"{sys.implementation.name} {sys.version.split()[0]}",
         "executable": sys.executable,
         "gil": bool(getattr(sys, "_is_gil_enabled", lambda: True)()),
+        "source": ours and ours.origin,
         "versions": versions,
         "missing": sorted(name for name, module in NEEDS.items() if util.find_spec(module) is None),
     }

@@ -36,6 +36,7 @@ class Measurements:
     def __init__(self, python: str, directory: str) -> None:
         self.python = python
         self._directory = directory
+        self._variables = variables(directory)
         self.about: dict[str, Any] = json.loads(self._run(HERE / "contestants.py"))
         #: None stands for a measurement that failed.
         self.values: dict[tuple[str, str], list[float | None]] = {}
@@ -54,18 +55,22 @@ class Measurements:
     def _once(self, workload: str, contestant: str) -> float:
         if WORKLOADS[workload].measure is not None:
             return float(json.loads(self._run(HERE / "contestants.py", workload, contestant))["value"])
+        program = WORKLOADS[workload].programs[contestant]
+        if (workload, contestant) not in self.values:
+            self._run("-c", program)  # compiles what it imports
         began = time.perf_counter()
-        printed = self._run("-c", WORKLOADS[workload].programs[contestant])
+        printed = self._run("-c", program)
         return float(printed) if printed else (time.perf_counter() - began) * 1e3
 
     def _run(self, *arguments: str | Path) -> str:
-        command = [self.python, *arguments]
-        # No config file and no variable of ours may change what is measured.
-        variables = {name: value for name, value in os.environ.items() if not name.startswith("MANYHANDS_")}
-        if "PYTHONPATH" in variables:
-            variables["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, variables["PYTHONPATH"].split(os.pathsep)))
         done = subprocess.run(
-            command, cwd=self._directory, env=variables, check=True, timeout=LIMIT_S, capture_output=True, text=True
+            [self.python, *arguments],
+            cwd=self._directory,
+            env=self._variables,
+            check=True,
+            timeout=LIMIT_S,
+            capture_output=True,
+            text=True,
         )
         return done.stdout
 
@@ -94,6 +99,19 @@ class Measurements:
             "aim": row.aim,
             "met": met(row, median(ratios)) if ratios else None,
         }
+
+
+def variables(directory: str) -> dict[str, str]:
+    """
+    The environment of a measurement: ours without what could change it, except PYTHONPATH.
+
+    The working directory is an empty one, so that no config file is found. Bytecode is kept beside
+    it, as installed packages have it whatever this process was told.
+    """
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("MANYHANDS_", "PYTHON"))}
+    if "PYTHONPATH" in os.environ:
+        ours["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, os.environ["PYTHONPATH"].split(os.pathsep)))
+    return {**ours, "PYTHONPYCACHEPREFIX": os.path.join(directory, "bytecode")}
 
 
 def met(row: Row, ratio: float) -> str | None:
@@ -174,7 +192,14 @@ def machine() -> dict[str, Any]:
 def heading(about: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     text = f"{about['python']}{'' if about['gil'] else ' (free-threaded)'} at {about['executable']}: {versions}"
+    text += f"; manyhands from {about['source']}"
     return f"{text}; not installed: {', '.join(about['missing'])}" if about["missing"] else text
+
+
+def progress(text: str) -> None:
+    """Show *text* in the last line of a terminal."""
+    if sys.stderr.isatty():
+        print(f"\r{text}\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 # The command.
@@ -215,6 +240,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print("{system}, {processor}, {cpus} CPUs, load {load:.1f}".format(**where), f"{options.rounds} rounds", sep="; ")
     with tempfile.TemporaryDirectory() as directory:
         everybody = [Measurements(python, directory) for python in options.python]
+        for each in everybody:
+            if each.about["source"] is None:
+                print(f"manyhands is not installed in {each.python}", file=sys.stderr)
+                return 2
         present = {
             each.python: [row for row in rows if not {row.ours, row.peer} & set(each.about["missing"])]
             for each in everybody
@@ -222,9 +251,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for turn in range(options.rounds):
             for each in everybody:
                 for workload, contestant in in_turns(present[each.python], turn):
-                    print(f"\rround {turn + 1}: {workload} {contestant}\x1b[K", end="", file=sys.stderr, flush=True)
+                    progress(f"round {turn + 1} of {options.rounds}: {workload} {contestant}")
                     each.measure(workload, contestant)
-    print("\r\x1b[K", end="", file=sys.stderr)
+    progress("")
     report: dict[str, Any] = {"machine": where, "rounds": options.rounds, "interpreters": []}
     for each in everybody:
         results = [each.result(row) for row in present[each.python]]
