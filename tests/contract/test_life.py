@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import gc
 import os
+import sys
 import threading
 import time
 from contextlib import ExitStack
@@ -875,25 +876,30 @@ class TestInterrupt:
 
     @fault(57)
     @pytest.mark.parametrize(
-        "use",
+        ("options", "use"),
         [
-            "futures[0].result(20)",
-            "futures[0].cancel()",
-            "futures[0].add_done_callback(str)",
-            "manyhands.wait(futures, 20)",
-            "list(manyhands.as_completed(futures, 20))",
-            "list(executor.map(abs, range(10)))",
-            "executor.stats()",
+            ("", "futures[0].result(20)"),
+            ("", "futures[0].cancel()"),
+            ("", "futures[0].add_done_callback(str)"),
+            ("", "manyhands.wait(futures, 20)"),
+            ("", "list(manyhands.as_completed(futures, 20))"),
+            ("", "list(executor.map(abs, range(10)))"),
+            ("", "executor.stats()"),
+            ("max_pending=3", "futures[0].result(20)"),
         ],
     )
-    def test_an_interrupt_anywhere_leaves_nothing_locked(self, backend_name: str, use: str) -> None:
+    @pytest.mark.skipif(
+        sys.version_info[:2] == (3, 14),
+        reason="in CPython 3.14 an interrupt may come after `with` has taken a lock and before it will release it",
+    )
+    def test_an_interrupt_anywhere_leaves_nothing_locked(self, backend_name: str, options: str, use: str) -> None:
         """KeyboardInterrupt at many points of a call arrives as it is, and the next call works."""
         finished = run_script(
             script(f"""
             import faulthandler, signal
 
             faulthandler.dump_traceback_later(10, exit=True)
-            executor = run()
+            executor = run({options})
             signal.signal(signal.SIGALRM, signal.default_int_handler)
             hits = 0
 
@@ -1092,7 +1098,7 @@ class TestSurroundings:
                 assert not event.wait(0.3)
                 took = time.monotonic() - began
             signal.setitimer(signal.ITIMER_REAL, 0)
-            say(0.3 <= took < 0.5 or took)
+            say(0.3 <= took < 5 or took)
             """),
             backend_name,
         )

@@ -117,11 +117,14 @@ class TestOrder:
 
     @fault(104)
     def test_an_item_that_cannot_be_ordered_is_refused(self, backend: Any) -> None:
-        """The error comes to the one who put it."""
+        """The error comes to the one who put it, and the queue works on."""
         made = backend.priority_queue()
         made.put(1)
         with pytest.raises(TypeError):
             made.put("text")
+        made.put(0)
+
+        assert [made.get(timeout=DEADLOCK_S), made.get(timeout=DEADLOCK_S)] == [0, 1]
 
 
 class TestAsking:

@@ -14,6 +14,8 @@ import attrs
 __all__ = ["Holdings", "adopt_orphans", "descendants", "reap", "take_stock"]
 
 PR_SET_CHILD_SUBREAPER: Final = 36
+#: How names in /dev/shm begin that we or the standard library give; all programs have theirs in that one place.
+_SHARED: Final = ("manyhands", "psm_", "sem.mp-")
 
 
 @attrs.frozen
@@ -46,7 +48,7 @@ def take_stock() -> Holdings:
         threads=_threads(),
         descriptors=_descriptors(),
         processes={pid: _describe(pid) for pid in descendants()},
-        shared_memory=_entries("/dev/shm"),
+        shared_memory={name: what for name, what in _entries("/dev/shm").items() if str(name).startswith(_SHARED)},
         temporary_files=_entries(tempfile.gettempdir()),
         sockets=_sockets(),
     )

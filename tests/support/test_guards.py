@@ -39,8 +39,8 @@ LEAKS = {
     "grandchild": ("subprocess.run(['sh', '-c', 'setsid sleep 77 &'])", "sleep 77"),
     "temporary file": ("tempfile.mkstemp(prefix='left-over')", "left-over"),
     "shared memory": (
-        "name = f'/dev/shm/left-over-{os.getpid()}'; open(name, 'w').close(); atexit.register(os.unlink, name)",
-        "/dev/shm/left-over",
+        "name = f'/dev/shm/psm_left-over-{os.getpid()}'; open(name, 'w').close(); atexit.register(os.unlink, name)",
+        "/dev/shm/psm_left-over",
     ),
     "socket name": ("kept.append(s := socket.socket(socket.AF_UNIX)); s.bind(chr(0) + 'left-over')", "@left-over"),
 }

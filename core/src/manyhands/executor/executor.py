@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FunctionType, TracebackType
@@ -60,36 +61,73 @@ class Gate:
     """Backpressure: at most *limit* tasks are inside."""
 
     def __init__(self, limit: int) -> None:
-        self._free = limit
-        self._changed = threading.Condition()
+        self._limit = limit
+        # The tasks themselves, not their number: to leave twice, or without having entered, is harmless,
+        # so an interrupt at any point loses no room.
+        self._inside: set[Task[Any]] = set()
+        self._waiting: deque[Any] = deque()
+        self._lock = threading.RLock()
         self._closed: ExecutorClosedError | None = None
 
-    def enter(self, task: "Task[Any]") -> None:
+    def admit(self, task: "Task[Any]", start: Callable[["Task[Any]"], None]) -> None:
         """
-        Wait for room; ExecutorClosedError when it is closed, also while waiting.
+        Wait for room and *start* it; ExecutorClosedError when it is closed, also while waiting.
 
         A task of the same executor does not wait: it would keep others from making room.
         """
-        inside = current_task_of(task._executor._pool) is not None
-        with self._changed:
-            while self._free <= 0 and self._closed is None and not inside:
-                self._changed.wait()
-            if self._closed is not None:
-                task.withdraw()
-                raise self._closed.copy()
-            self._free -= 1
-        task.add_done_callback(self._leave)
+        at_once = current_task_of(task._executor._pool) is not None
+        task._follow(self._leave)
+        try:
+            while not self._enter(task, at_once):
+                self._wait()
+            start(task)
+        except BaseException:
+            task.withdraw()
+            raise
 
-    def _leave(self, _: object) -> None:
-        with self._changed:
-            self._free += 1
-            self._changed.notify()
+    def _enter(self, task: "Task[Any]", at_once: bool) -> bool:
+        with self._lock:
+            if self._closed is not None:
+                raise self._closed.copy()
+            if not at_once and len(self._inside) >= self._limit:
+                return False
+            self._inside.add(task)
+            return True
+
+    def _wait(self) -> None:
+        """Until somebody has left."""
+        parker = threading.Lock()
+        parker.acquire()
+        try:
+            with self._lock:
+                if self._closed is None and len(self._inside) >= self._limit:
+                    self._waiting.append(parker)
+                else:
+                    return
+            parker.acquire()
+        except BaseException:  # interrupted: it waits no more, or hands on the turn it was just given
+            if parker in self._waiting:
+                self._waiting.remove(parker)
+            else:
+                self._wake()
+            raise
+
+    def _wake(self) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+
+    def _leave(self, task: "Task[Any]") -> None:
+        with self._lock:
+            self._inside.discard(task)
+        self._wake()
 
     def close(self, error: ExecutorClosedError) -> None:
         """Nobody gets in any more."""
-        with self._changed:
+        with self._lock:
             self._closed = error
-            self._changed.notify_all()
+            while self._waiting:
+                self._waiting.popleft().release()
 
 
 _NOTHING_LENT: Final = nullcontext()
@@ -236,9 +274,10 @@ class Executor(concurrent.futures.Executor):
         task = self._task_type(
             self, pool.next_id(), fn, args, kwargs or NO_KWARGS, copy_context() if options.context else None, options
         )
-        if pool.gate is not None:
-            pool.gate.enter(task)
-        self._start(task)
+        if pool.gate is None:
+            self._start(task)
+        else:
+            pool.gate.admit(task, self._start)
         return task
 
     def _make_task(
