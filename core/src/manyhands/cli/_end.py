@@ -41,10 +41,13 @@ def emit(text: str) -> None:
     if sys.stdout is None:
         raise _not_written(OSError(errno.EBADF, "it is closed"))
     try:
-        sys.stdout.write(text)
         sys.stdout.flush()
-    except (OSError, ValueError) as error:
-        raise _not_written(error) from error
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):  # an object that somebody put there, without a descriptor
+        _write_text(sys.stdout, text)
+    else:
+        # Not into a buffer: what could not be written would be tried again at the end, and complained about twice.
+        _write(descriptor, text.encode(sys.stdout.encoding, "backslashreplace"))
 
 
 @contextlib.contextmanager
@@ -66,7 +69,7 @@ def rows() -> Iterator[Callable[[bytes], None]]:
             stdout.flush()
             descriptor = stdout.fileno()
         except (OSError, ValueError):  # an object that somebody put there, without a descriptor
-            yield lambda row: _write_text(stdout, row)
+            yield lambda row: _write_text(stdout, row.decode("ascii"))
             return
         private = os.dup(descriptor)
         stack.callback(os.close, private)
@@ -93,9 +96,10 @@ def _write(descriptor: int, row: bytes) -> None:
         raise _not_written(error) from error
 
 
-def _write_text(file: TextIO, row: bytes) -> None:
+def _write_text(file: TextIO, text: str) -> None:
     try:
-        file.write(row.decode("ascii"))
+        file.write(text)
+        file.flush()
     except (OSError, ValueError) as error:
         raise _not_written(error) from error
 
