@@ -55,6 +55,25 @@ class TestStarting:
         activity.join(DEADLOCK_S)
 
     @covers("thread-objects", "the-process-class")
+    def test_it_knows_itself_from_its_first_line(self, backend: Any) -> None:
+        """Also where it runs before its starter has returned."""
+        out = backend.queue()
+
+        class Introspective(backend.Activity):
+            def run(self) -> None:
+                out.put((self.is_alive(), self.ident, self.native_id, self.pid, self.exitcode))
+
+        activities = [Introspective() for _ in range(20)]
+        for activity in activities:
+            activity.start()
+
+        seen = [out.get(timeout=DEADLOCK_S) for _ in activities]
+        assert {(alive, code) for alive, *_, code in seen} == {(True, None)}
+        assert {tuple(ids) for _, *ids, _ in seen} == {(a.ident, a.native_id, a.pid) for a in activities}
+        for activity in activities:
+            activity.join(DEADLOCK_S)
+
+    @covers("thread-objects", "the-process-class")
     def test_a_subclass_overrides_run(self, backend: Any) -> None:
         """With state of its own."""
         out = backend.queue()

@@ -1,6 +1,7 @@
 """What holds for every distribution of the repository."""
 
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,11 @@ def test_public_names() -> None:
     assert sorted(manyhands.__all__) == sorted(manyhands._HOME)
     for name in manyhands.__all__:
         assert getattr(manyhands, name) is not None
-        assert name in block
+    for home, names in manyhands._HOMES.items():
+        if f"from .{home} import *" in block:
+            assert sorted(import_module(f"manyhands.{home}").__all__) == sorted(names.split())
+        else:
+            assert all(f"{name} as {name}" in block for name in names.split())
 
 
 def test_unknown_name() -> None:

@@ -24,7 +24,7 @@ from .errors import ConfigError, ManyhandsWarning
 from .options import SETTING, BackendOptions, Setting, nearest, reject_unknown, shorten
 from .registry import printable
 
-__all__ = ["VARIABLES", "Settings", "Value", "configured", "resolve"]
+__all__ = ["configured"]
 
 #: The variables that are not options of a backend, those are ``MANYHANDS_<BACKEND>__<OPTION>``.
 VARIABLES: Final = (

@@ -37,7 +37,7 @@ from typing import Any, Final, TypeVar
 
 from .errors import SerializationError
 
-__all__ = ["Future", "wait_limit"]
+__all__ = ["Future"]
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ._log import get_logger
 
-__all__ = ["Specifications", "call", "hookimpl", "manager", "observe", "observed", "register"]
+__all__ = ["hookimpl", "observe"]
 
 log = get_logger("manyhands.hooks")
 _manager: Any = None

@@ -16,7 +16,7 @@ import attrs
 
 from .errors import ConfigError
 
-__all__ = ["BackendOptions", "Capabilities", "ExecutorOptions", "TaskOptions", "merge", "setting", "worker_limit"]
+__all__ = ["BackendOptions", "Capabilities", "ExecutorOptions", "TaskOptions", "duration", "setting"]
 
 #: Key of an attrs field's metadata that holds its :class:`Setting`.
 SETTING: Final = "manyhands"

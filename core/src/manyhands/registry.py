@@ -19,7 +19,7 @@ import attrs
 from .errors import BackendLoadError, ConfigError, ManyhandsWarning, UnknownBackendError
 from .options import BackendOptions, Capabilities, nearest, shorten
 
-__all__ = ["CONTRACT", "BackendInfo", "backends", "load", "load_observer", "loaded", "names"]
+__all__ = ["CONTRACT", "BackendInfo", "backends"]
 
 #: The version of what a backend owes; each backend says which one it was written for.
 CONTRACT: Final = 1

@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -48,7 +47,6 @@ class Activity:
         self._name = name or f"{type(self).__name__}-{number}"
         self._daemon = bool(daemon)
         self._handle: ActivityHandle | None = None
-        self._exitcode: int | None = None
 
     def run(self) -> None:
         """What it does: calls the target."""
@@ -72,23 +70,26 @@ class Activity:
             raise RuntimeError("an activity can only be started once")
         self._handle = self._backend._start_activity(self)
 
-    def main(self) -> int:
-        """For backends: run it here; reports an uncaught error and returns the exit code."""
+    def main(self, handle: ActivityHandle) -> int:
+        """For backends: run it here, where *handle* stands for it; returns the exit code."""
+        self._handle = handle  # its starter may not have it yet
         enter_backend(self._backend)
+        code = 0
         try:
             self.run()
         except SystemExit as error:
-            self._exitcode = error.code if isinstance(error.code, int) else int(error.code is not None)
+            code = error.code if isinstance(error.code, int) else int(error.code is not None)
         except ExecutorClosedError:
-            self._exitcode = 1  # the backend went away under it: that is how it is told to end
-        except BaseException:
-            self._exitcode = 1
-            kind, value, trace = sys.exc_info()
-            assert kind is not None
-            threading.excepthook(threading.ExceptHookArgs((kind, value, trace, threading.current_thread())))
-        else:
-            self._exitcode = 0
-        return self._exitcode
+            code = 1  # the backend went away under it: that is how it is told to end
+        except BaseException as error:
+            code = 1
+            self._report(error)
+        return code
+
+    def _report(self, error: BaseException) -> None:
+        """Tell of an *error* that nobody caught."""
+        thread = threading.current_thread()
+        threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, thread)))
 
     def join(self, timeout: float | None = None) -> None:
         """Wait for its end, at most *timeout* seconds; RuntimeError when it was not started, or is the caller."""

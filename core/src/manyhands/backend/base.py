@@ -18,8 +18,7 @@ from ..executor import Executor, caller
 from ..future import Future
 from ..options import BackendOptions, Capabilities, ExecutorOptions, cpu_count, nearest
 from ..protocols import ActivityHandle, Barrier, Condition, Engine, Event, Host, Lock, Queue, Semaphore
-from .activity import Activity as ActivityType
-from .activity import Timer as TimerType
+from .activity import Activity as ActivityType, Timer as TimerType
 
 if TYPE_CHECKING:
     import sched
@@ -82,7 +81,7 @@ class Backend(ABC, Generic[OptionsT]):
 
     @abstractmethod
     def start_activity(self, activity: ActivityType) -> ActivityHandle:
-        """Have ``activity.main()`` run beside the caller; returns when it has started."""
+        """Have ``activity.main(handle)`` run beside the caller; returns the handle when it has started."""
 
     def monotonic(self) -> float:
         """The clock of every timeout and timer, in seconds."""

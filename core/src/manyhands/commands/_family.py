@@ -7,7 +7,6 @@ the chain of parents holds. Such strays are signalled through a pidfd, one by on
 """
 
 import contextlib
-import io
 import os
 import signal
 import stat
@@ -25,12 +24,6 @@ class _Process(NamedTuple):
     group: int
     session: int
     started: int
-
-
-class _File(io.FileIO):
-    """Closed when it is let go, without a warning: an interrupt may come before ``with`` has it."""
-
-    __del__ = io.FileIO.close
 
 
 class Family:
@@ -120,9 +113,9 @@ def _pids() -> list[int]:
 def _look(pid: int) -> _Process | None:
     """What is known about a process; None when there is none."""
     try:
-        with _File(f"/proc/{pid}/stat") as file:
+        with open(f"/proc/{pid}/stat", "rb") as file:
             # The second field is the name in parentheses, and may hold anything.
-            fields = file.readall().rpartition(b")")[2].split()
+            fields = file.read().rpartition(b")")[2].split()
     except OSError:
         return None
     parent, group, session, started = (int(fields[at]) for at in (1, 2, 3, 19))

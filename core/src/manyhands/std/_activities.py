@@ -3,11 +3,12 @@
 import itertools
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, TypeVar
 
 from ..backend import Activity
+from ..protocols import ActivityHandle
 from ._face import Face
 
 __all__ = ["Listed", "Roll", "bind"]
@@ -71,25 +72,9 @@ class Listed(Activity):
         self._roll.add(self)
         super().start()
 
-    def main(self) -> int:
+    def main(self, handle: ActivityHandle) -> int:
         with self._roll.running(self):
-            return super().main()
-
-    # It may run before its starter holds the handle.
-
-    def is_alive(self) -> bool:
-        return self._roll.current is self or super().is_alive()
-
-    @property
-    def ident(self) -> int | None:
-        return self._own(super().ident, threading.get_ident)
-
-    @property
-    def native_id(self) -> int | None:
-        return self._own(super().native_id, threading.get_native_id)
-
-    def _own(self, known: int | None, ask: Callable[[], int]) -> int | None:
-        return ask() if known is None and self._roll.current is self else known
+            return super().main(handle)
 
 
 def bind(face: Face, kind: C, *bases: type, **names: Any) -> C:

@@ -4,7 +4,6 @@ import logging
 import multiprocessing
 import multiprocessing.connection
 import multiprocessing.reduction
-import os
 from collections.abc import Callable, Iterable
 from functools import partial
 from multiprocessing import process
@@ -35,10 +34,8 @@ class Process(Listed):
         super().__init__(*args, **kwargs)
 
     @property
-    def pid(self) -> int | None:
-        return self._own(super().pid, os.getpid)
-
-    ident = pid
+    def ident(self) -> int | None:
+        return self.pid
 
 
 def _names(face: Face) -> dict[str, Any]:

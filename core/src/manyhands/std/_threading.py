@@ -4,10 +4,10 @@ import contextvars
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from typing import Any
 
-from ..errors import ExecutorClosedError, ResourceError
+from ..errors import ResourceError
+from ..protocols import ActivityHandle
 from ._activities import Listed, Roll, bind
 from ._face import Face, factory, refusal
 
@@ -40,26 +40,15 @@ class Thread(Listed):
         except ResourceError as error:  # an OSError, which nobody expects here
             raise threading.ThreadError(str(error)) from error
 
-    def main(self) -> int:
-        # What is raised is for the hook of this module, before the activity tells the interpreter's.
-        self.run = partial(self._run_reporting, self.run)  # type: ignore[method-assign]
-        try:
-            main = super().main
-            return main() if self._context is None else self._context.run(main)
-        finally:
-            del self.run
+    def main(self, handle: ActivityHandle) -> int:
+        main = super().main
+        return main(handle) if self._context is None else self._context.run(main, handle)
 
-    def _run_reporting(self, run: Callable[[], object]) -> None:
+    def _report(self, error: BaseException) -> None:
         try:
-            run()
-        except (SystemExit, ExecutorClosedError):
-            raise
-        except BaseException as error:
-            try:
-                self._face.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, self)))
-            except Exception:
-                sys.excepthook(*sys.exc_info())
-            raise SystemExit(1) from None
+            self._face.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, self)))
+        except Exception:
+            sys.excepthook(*sys.exc_info())
 
     def getName(self) -> str:
         """Its name."""

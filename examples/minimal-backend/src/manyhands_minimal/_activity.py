@@ -1,4 +1,4 @@
-"""An activity is a thread that runs ``activity.main()``."""
+"""An activity is a thread that runs ``activity.main``."""
 
 import os
 import threading
@@ -25,7 +25,7 @@ class MinimalActivity(threading.Thread):
     def run(self) -> None:
         main = self._main
         del self._main  # this handle lives as long as the activity: not also the other way round
-        self.exitcode = main()
+        self.exitcode = main(self)
 
     @property
     def pid(self) -> int:

@@ -23,7 +23,7 @@ class ThreadActivity:
 
     def _run(self) -> None:
         main, self._main = self._main, None
-        self._code = main()
+        self._code = main(self)
 
     @property
     def ident(self) -> int | None:
