@@ -514,7 +514,8 @@ class TestStopped:
     def test_keyboard_interrupt(self, fifo: Path) -> None:
         """Ctrl-C stops the command with all it started before it goes on."""
         script = """
-            import sys
+            import sys, warnings
+            warnings.simplefilter("ignore", ResourceWarning)  # it may come between any open() and its with
             from manyhands.commands import Command
             try:
                 Command(["sh", "-c", f"sleep 300 & echo $! > {sys.argv[1]}; wait"])()
@@ -532,7 +533,8 @@ class TestStopped:
     def test_second_keyboard_interrupt(self, fifo: Path) -> None:
         """Ctrl-C in the grace cuts it short; the command is killed all the same."""
         script = """
-            import sys
+            import sys, warnings
+            warnings.simplefilter("ignore", ResourceWarning)  # it may come between any open() and its with
             from manyhands.commands import Command
             line = f"trap 'echo asked > {sys.argv[1]}' TERM; echo $$ > {sys.argv[1]}; while :; do sleep 0.01; done"
             try:
