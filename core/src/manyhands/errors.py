@@ -81,7 +81,7 @@ class UnknownBackendError(ManyhandsError, LookupError):
     def __init__(self, name: str, *, installed: Sequence[str] = (), hint: str = "", source: str = "") -> None:
         super().__init__(name)
         self.name = name
-        self.installed = tuple(installed)
+        self.installed: tuple[str, ...] = tuple(installed)
         self.hint = hint
         self.source = source
 
@@ -98,7 +98,7 @@ class BackendLoadError(ManyhandsError, ImportError):
     def __init__(self, backend: str, problems: Sequence[str], *, distribution: str = "") -> None:
         super().__init__(backend)
         self.backend = backend
-        self.problems = tuple(problems)
+        self.problems: tuple[str, ...] = tuple(problems)
         self.distribution = distribution
 
     def __str__(self) -> str:
@@ -226,7 +226,7 @@ class DeadlockError(ManyhandsError, RuntimeError):
     def __init__(self, problem: str, *, graph: Mapping[str, str] | None = None) -> None:
         super().__init__(problem)
         self.problem = problem
-        self.graph = dict(graph or {})
+        self.graph: dict[str, str] = dict(graph or {})
 
     def __str__(self) -> str:
         edges = "".join(f"\n  {waiter} waits for {awaited}" for waiter, awaited in self.graph.items())

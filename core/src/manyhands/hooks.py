@@ -6,13 +6,13 @@ pluggy is imported when the first observer comes; until then nothing is called a
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from ._log import get_logger
 
 __all__ = ["hookimpl", "observe"]
 
-log = get_logger("manyhands.hooks")
+log: Final = get_logger("manyhands.hooks")
 _manager: Any = None
 hookimpl: Any
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import ExecutorClosedError, UnsupportedError
 from ..executor import enter_backend
-from ..protocols import ActivityHandle
+from ..protocols import ActivityHandle, Event
 
 if TYPE_CHECKING:
     from .base import Backend
@@ -205,9 +205,9 @@ class Timer(Activity):
         super().__init__()
         self.interval = interval
         self.function = function
-        self.args = list(args or ())
-        self.kwargs = dict(kwargs or {})
-        self.finished = self._backend.event()
+        self.args: list[Any] = list(args or ())
+        self.kwargs: dict[str, Any] = dict(kwargs or {})
+        self.finished: Event = self._backend.event()
 
     def cancel(self) -> None:
         """Call nothing, if it is not too late."""

@@ -34,7 +34,7 @@ __all__ = ["Backend"]
 OptionsT = TypeVar("OptionsT", bound=BackendOptions)
 P = ParamSpec("P")
 T = TypeVar("T")
-log = get_logger("manyhands.backend")
+log: Final = get_logger("manyhands.backend")
 
 #: "Not given": the backend's options decide.
 UNSET: Final[Any] = type("Unset", (), {"__repr__": lambda self: "<from the backend's options>"})()

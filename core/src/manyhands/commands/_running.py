@@ -43,15 +43,17 @@ class RunningCommand:
     def __init__(self, command: "Command", *, stdin: IO[Any] | None = None) -> None:
         self.command = command
         self.args: list[Any] = list(command.args)
-        self.started = time.monotonic()
-        self.deadline = _deadline(command.timeout)
+        self.started: float = time.monotonic()
+        self.deadline: float = _deadline(command.timeout)
         self._reaping = threading.RLock()  # who signals holds it, so that nobody reaps meanwhile
         self._pumps: dict[str, Feed | Drain] | None = None
         try:
             with interrupt_held():
                 self._popen = popen = start(command, stdin)
-                self.pid = popen.pid
-                self.stdin, self.stdout, self.stderr = popen.stdin, popen.stdout, popen.stderr
+                self.pid: int = popen.pid
+                self.stdin: IO[Any] | None = popen.stdin
+                self.stdout: IO[Any] | None = popen.stdout
+                self.stderr: IO[Any] | None = popen.stderr
                 self._family = Family(popen.pid)
         except BaseException:
             if hasattr(self, "_family"):

@@ -18,7 +18,7 @@ import attrs
 
 from .. import hooks
 from .._log import get_logger
-from ..errors import DeadlockError, ExecutorClosedError, UnsupportedError
+from ..errors import DeadlockError, ExecutorClosedError, ResourceError, UnsupportedError
 from ..future import Future, wait_limit
 from ..options import Capabilities, ExecutorOptions, TaskOptions, merge, shorten
 from ..protocols import Engine, WorkerInfo
@@ -30,7 +30,7 @@ __all__ = ["Executor", "ExecutorStats"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-log = get_logger("manyhands.executor")
+log: Final = get_logger("manyhands.executor")
 
 _DEFAULTS: Final = TaskOptions()
 #: Most tasks of one executor that wait for tasks of the same executor at the same time.
@@ -143,7 +143,7 @@ class Pool:
         self.engine = engine
         self.options = options
         self.size: int = options.max_workers or 1
-        self.gate = Gate(options.max_pending) if options.max_pending else None
+        self.gate: Gate | None = Gate(options.max_pending) if options.max_pending else None
         self.closed: ExecutorClosedError | None = None
         self.inherited = False
         self._lent: list[Task[Any]] = []
@@ -151,8 +151,11 @@ class Pool:
         self.jobs: weakref.WeakSet[Any] = weakref.WeakSet()
         self._resizing = threading.RLock()
         # ``next`` on a counter is a single atomic step.
-        self._counters = [itertools.count(1) for _ in range(4)]
-        self.next_id, self.done, self.failed, self.cancelled = (counter.__next__ for counter in self._counters)
+        submitted, done, failed, cancelled = self._counters = [itertools.count(1) for _ in range(4)]
+        self.next_id: Callable[[], int] = submitted.__next__
+        self.done: Callable[[], int] = done.__next__
+        self.failed: Callable[[], int] = failed.__next__
+        self.cancelled: Callable[[], int] = cancelled.__next__
         self._asked = 0  # how often the counters were read: that counts, too
         _pools.add(self)
 
@@ -292,7 +295,12 @@ class Executor(concurrent.futures.Executor):
     def _start(self, task: "Task[Any]") -> None:
         """For ``map``: hand it to the engine; ExecutorClosedError when nobody will take it any more."""
         pool = self._pool
-        pool.engine.start(task)
+        try:
+            pool.engine.start(task)
+        except ResourceError as error:
+            if "interpreter shutdown" in str(error):  # why CPython, from 3.12 on, starts no more threads
+                raise ExecutorClosedError("the interpreter is shutting down, nothing new can be started") from error
+            raise
         if pool.closed is not None and task.withdraw():
             raise pool.closed.copy()
 
@@ -479,7 +487,7 @@ class Executor(concurrent.futures.Executor):
             raise
 
     async def __aenter__(self) -> "Executor":
-        return self
+        return self.__enter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -497,22 +505,22 @@ class ExecutorView(Executor):
     """An executor seen through other task options; it belongs to the one it was made from."""
 
     def __init__(self, executor: Executor, options: TaskOptions) -> None:
-        self.backend = executor.backend
-        self.capabilities = executor.capabilities
-        self.name = executor.name
+        self.backend: Any = executor.backend
+        self.capabilities: Capabilities = executor.capabilities
+        self.name: str = executor.name
         self._pool = executor._pool
         self._options = options
         self._task_type = executor._task_type
         self._of = executor  # keeps it from being dropped
 
-    def _refuse(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+    def _close(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         raise TypeError("this is a view made by with_options; shut down the executor it was made from")
 
-    shutdown = terminate_workers = kill_workers = __enter__ = __exit__ = _refuse
-    __aenter__ = __aexit__ = _refuse
+    def __enter__(self) -> NoReturn:
+        self._close()
 
 
-copy_context = contextvars.copy_context
+copy_context: Final = contextvars.copy_context
 
 
 def current_task_of(pool: Pool) -> "Task[Any] | None":

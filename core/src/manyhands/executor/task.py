@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Task"]
 
 T = TypeVar("T")
-log = get_logger("manyhands.executor")
+log: Final = get_logger("manyhands.executor")
 
 #: Most tasks have none: they share this one, which nobody changes.
 NO_KWARGS: Final[dict[str, Any]] = {}
@@ -63,15 +63,15 @@ class Task(Future[T]):
         self._result = self._exception = self._trace = self._followers = None
         self._executor = executor
         self._worker: Any = None
-        self.id = task_id
-        self.fn = fn
-        self.args = args
-        self.kwargs = kwargs
-        self.context = context
-        self.options = options
-        self.attempt = 1
+        self.id: int = task_id
+        self.fn: Callable[..., T] = fn
+        self.args: tuple[Any, ...] = args
+        self.kwargs: dict[str, Any] = kwargs
+        self.context: contextvars.Context | None = context
+        self.options: TaskOptions = options
+        self.attempt: int = 1
         #: Whether somebody asked the running task to stop.
-        self.cancel_requested = False
+        self.cancel_requested: bool = False
 
     @property
     def name(self) -> str:

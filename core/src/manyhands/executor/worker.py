@@ -24,8 +24,8 @@ class Worker:
     __slots__ = ("__weakref__", "_phase", "name", "pid", "tasks")
 
     def __init__(self, name: str = "", pid: int | None = None) -> None:
-        self.name = name
-        self.pid = os.getpid() if pid is None else pid
+        self.name: str = name
+        self.pid: int = os.getpid() if pid is None else pid
         self._phase = "starting"
         #: What it runs; more than one only when a task runs another one itself.
         self.tasks: deque[Task[Any]] = deque()

@@ -106,9 +106,9 @@ class HostedCondition(_With, Primitive):
             raise TypeError(f"a condition of backend {backend_name!r} needs one of its locks, got {lock!r}")
         super().__init__(host, sync.Condition(lock._ref), backend_name)
         self._lock = lock
-        self.acquire = lock.acquire
-        self.release = lock.release
-        self.locked = lock.locked
+        self.acquire: Callable[..., bool] = lock.acquire
+        self.release: Callable[[], None] = lock.release
+        self.locked: Callable[[], bool] = lock.locked
 
     def wait(self, timeout: float | None = None) -> bool:
         return bool(self._call("wait", timeout=timeout))

@@ -31,8 +31,8 @@ class Request:
 
     def __init__(self, client: Hashable) -> None:
         #: The activity that asks; what it holds is held in its name.
-        self.client = client
-        self.answered = False
+        self.client: Hashable = client
+        self.answered: bool = False
         self.value: Any = None
         self.error: BaseException | None = None
         #: What the machine wants to remember about it.

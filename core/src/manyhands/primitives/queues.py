@@ -33,10 +33,10 @@ class Queue(Machine):
         super().__init__()
         self.maxsize = maxsize
         if maxsize <= 0:
-            self.answerless = frozenset({"put"})
+            self.answerless: frozenset[str] = frozenset({"put"})
         self.items: Any = self.container()
-        self.unfinished = 0
-        self.shut = False
+        self.unfinished: int = 0
+        self.shut: bool = False
         self.getters: deque[Request] = deque()
         self.putters: deque[Request] = deque()
         self.joiners: deque[Request] = deque()

@@ -13,12 +13,12 @@ __all__ = ["Barrier", "Condition", "Event", "Lock", "RLock", "Semaphore"]
 class Lock(Machine):
     """Held by one client; anybody may release it."""
 
-    answerless = frozenset({"release"})
+    answerless: frozenset[str] = frozenset({"release"})
 
     def __init__(self) -> None:
         super().__init__()
         self.owner: Hashable = None
-        self.count = 0
+        self.count: int = 0
         self.line: deque[Request] = deque()
 
     def queues(self) -> tuple[deque[Request], ...]:
@@ -90,6 +90,9 @@ class Lock(Machine):
 class RLock(Lock):
     """Held by one client, as often as it likes."""
 
+    #: How often its owner holds it.
+    count: int
+
     def acquire(self, request: Request, blocking: bool = True) -> Any:
         if self.held_by(request.client):
             self.count += 1
@@ -113,7 +116,7 @@ class Condition(Machine):
     def __init__(self, lock: Lock) -> None:
         super().__init__()
         self.lock = lock
-        self.granted = lock.granted  # it is the lock that answers
+        self.granted: list[Request] = lock.granted  # it is the lock that answers
         self.line: deque[Request] = deque()
 
     def queues(self) -> tuple[deque[Request], ...]:
@@ -152,13 +155,14 @@ class Condition(Machine):
 class Semaphore(Machine):
     """A counter that never goes below zero; with *bounded*, nor above its start."""
 
-    answerless = frozenset({"release"})
+    answerless: frozenset[str] = frozenset({"release"})
 
     def __init__(self, value: int = 1, bounded: bool = False) -> None:
         super().__init__()
         if value < 0:
             raise ValueError("semaphore initial value must be >= 0")
-        self.value = self.start = value
+        self.value: int = value
+        self.start: int = value
         self.bounded = bounded
         self.held: Counter[Hashable] = Counter()
         self.line: deque[Request] = deque()
@@ -219,11 +223,11 @@ class Semaphore(Machine):
 class Event(Machine):
     """A flag."""
 
-    answerless = frozenset({"set"})
+    answerless: frozenset[str] = frozenset({"set"})
 
     def __init__(self) -> None:
         super().__init__()
-        self.flag = False
+        self.flag: bool = False
         self.line: deque[Request] = deque()
 
     def queues(self) -> tuple[deque[Request], ...]:
@@ -261,7 +265,7 @@ class Barrier(Machine):
             raise ValueError(f"parties must be at least 1, got {parties}")
         self.parties = parties
         self.has_action = has_action
-        self.broken = False
+        self.broken: bool = False
         self.acting: Hashable = None
         self.line: deque[Request] = deque()
         self.late: deque[Request] = deque()

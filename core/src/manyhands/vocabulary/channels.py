@@ -7,6 +7,7 @@ import socket
 import struct
 import tempfile
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import connection
 from multiprocessing.connection import Connection
@@ -28,11 +29,8 @@ _LONG_LENGTH: Final = struct.Struct("!Q")
 _FIRST_TICKET: Final = -2
 _MOST_TICKETS: Final = 2**31 - 2
 
-_Connection: Any = connection.Connection
-_Listener: Any = connection.Listener
 
-
-class LocalConnection(_Connection):  # type: ignore[misc]
+class LocalConnection(Connection):
     """
     One end of a pipe within this process; a :class:`multiprocessing.connection.Connection`.
 
@@ -43,6 +41,12 @@ class LocalConnection(_Connection):  # type: ignore[misc]
 
     An end that is passed to a task is the same end there: whoever closes it closes it for all.
     """
+
+    # What typeshed leaves out.
+    _check_readable: Callable[[], None]
+    _check_writable: Callable[[], None]
+    _recv: Callable[[int], io.BytesIO]
+    _send: Callable[[bytes], None]
 
     def __init__(
         self, descriptor: int, inbox: dict[int, Any], outbox: dict[int, Any], *, readable: bool, writable: bool
@@ -82,7 +86,7 @@ class LocalConnection(_Connection):  # type: ignore[misc]
             return None if maxsize is not None and len(data) > maxsize else message
         if maxsize is not None and length > maxsize:
             return None
-        return self._recv(length)  # type: ignore[no-any-return]
+        return self._recv(length)
 
     def _recv_length(self) -> int:
         (length,) = _LENGTH.unpack(self._recv(_LENGTH.size).getbuffer())
@@ -93,17 +97,17 @@ class LocalConnection(_Connection):  # type: ignore[misc]
     def _check_closed(self) -> None:
         if self._pid != os.getpid():
             raise ExecutorClosedError("the end of a pipe was inherited through fork: make a new pipe in this process")
-        super()._check_closed()
+        super()._check_closed()  # type: ignore[misc]
 
     def _close(self) -> None:
-        super()._close()
+        super()._close()  # type: ignore[misc]
         self._inbox.clear()  # nobody will receive that
 
     def __reduce__(self) -> Any:
         raise SerializationError("the end of a pipe can only be passed to tasks of its backend, not pickled")
 
 
-class Listener(_Listener):  # type: ignore[misc]
+class Listener(connection.Listener):
     """A :class:`multiprocessing.connection.Listener` that leaves nothing behind, and nobody waiting in ``accept``."""
 
     _listener: Any

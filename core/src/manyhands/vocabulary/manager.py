@@ -244,7 +244,7 @@ class ValueProxy(BaseProxy):
     def set(self, value: Any) -> None:
         self._callmethod("set", (value,))
 
-    value = property(get, set)
+    value: Any = property(get, set)
 
 
 # Referents.
@@ -266,7 +266,7 @@ class Value:
 
     def __init__(self, typecode: Any, value: Any, lock: Any = True) -> None:
         self._typecode = typecode
-        self.value = value
+        self.value: Any = value
 
     def get(self) -> Any:
         """The value."""

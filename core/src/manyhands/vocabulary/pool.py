@@ -17,6 +17,7 @@ from .timing import start_helper
 
 if TYPE_CHECKING:
     from ..backend import Backend
+    from ..protocols import Event
 
 __all__ = ["AsyncResult", "Pool"]
 
@@ -328,7 +329,7 @@ class ResultIterator:
         self._expected: int | None = None
         self._dropped = False
         #: Set when the input is read, or nobody wants more of it.
-        self.fed = pool._backend.event()
+        self.fed: Event = pool._backend.event()
 
     def __iter__(self) -> "ResultIterator":
         return self

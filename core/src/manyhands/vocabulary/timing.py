@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Clock", "start_helper"]
 
-log = get_logger("manyhands.timing")
+log: Final = get_logger("manyhands.timing")
 
 #: Most calls that run at the same time; a slow one delays nobody as long as there are fewer.
 _WORKERS: Final = 4
@@ -186,7 +186,7 @@ class Series(Future[None]):
         self._context: contextvars.Context | None = contextvars.copy_context()
         self._task: Task[Any] | None = None
         #: When the next call is due, on the backend's clock.
-        self.due = clock.monotonic() + period
+        self.due: float = clock.monotonic() + period
 
     def begin(self) -> Task[Any] | None:
         """The task of the next call; None when it was cancelled meanwhile."""

@@ -22,6 +22,8 @@ log = get_logger("manyhands.minimal")
 
 #: How often in a row the initializer may fail before there is no hope.
 _MOST_FAILURES = 3
+#: How long a thread may take to come to life, in seconds.
+_START_S = 5.0
 
 
 class MinimalEngine:
@@ -61,11 +63,11 @@ class MinimalEngine:
                 raise ExecutorClosedError
             self._tokens.put(None)  # first: an interrupt right after it leaves a token too many, not too few
             heapq.heappush(self._waiting, (-task.options.priority, next(self._numbers), task))
-            try:
-                self._grow()
-            except (RuntimeError, MemoryError) as error:
-                if not self._threads and task.withdraw():
-                    raise ResourceError(f"no thread can be started to run task {task.id}: {error}") from error
+        try:
+            self._grow()
+        except (RuntimeError, MemoryError) as error:
+            if not self._threads and task.withdraw():
+                raise ResourceError(f"no thread can be started to run task {task.id}: {error}") from error
 
     def stop(self, task: Runnable, *, kill: bool) -> bool:
         return False  # nothing ends a thread from outside
@@ -73,9 +75,9 @@ class MinimalEngine:
     def resize(self, n: int) -> None:
         with self._lock:
             self._size = n
-            self._grow()
             for _ in self._threads:
                 self._tokens.put(None)
+        self._grow()
 
     def workers(self) -> tuple[Worker, ...]:
         with self._lock:
@@ -92,14 +94,21 @@ class MinimalEngine:
             task.cancel()
         until = None if deadline is None else time.monotonic() + deadline
         for thread in threads:
-            # A callback may close its own executor, and a signal handler one whose thread is just being started.
-            if thread.is_alive() and thread is not threading.current_thread():
+            if thread is threading.current_thread():
+                continue  # a callback may close its own executor
+            begun = time.monotonic() + _START_S if until is None else until
+            while thread.ident is None and time.monotonic() < begun:
+                time.sleep(0.001)  # it is just being started
+            if thread.is_alive():
                 thread.join(None if until is None else max(0.0, until - time.monotonic()))
         return not self._threads
 
     # A thread's life.
 
     def _work(self, worker: Worker) -> None:
+        with self._lock:
+            if worker not in self._threads:
+                return  # its starter was interrupted and gave up on it
         worker.settle()
         if self._initialize(worker):
             worker.announce()
@@ -115,9 +124,9 @@ class MinimalEngine:
         with self._lock:
             del self._threads[worker]
             self._free -= 1
-            self._grow()  # whoever saw this thread as free may count on it
             self._tokens.put(None)  # the one that it has taken was perhaps for another
         worker.farewell()
+        self._grow()  # whoever saw this thread as free may count on it
 
     def _initialize(self, worker: Worker) -> bool:
         try:
@@ -152,21 +161,29 @@ class MinimalEngine:
                 if self._closed:
                     return None
 
-    # Under the lock.
-
     def _grow(self) -> None:
-        """Have a thread for each task that waits, as far as the size permits."""
+        """
+        Have a thread for each task that waits, as far as the size permits.
+
+        Not under the lock: a new thread may run finalizers before its starter goes on, and these may submit.
+        """
         while len(self._waiting) > self._free and len(self._threads) < self._size:
             worker = Worker(f"{self._options.worker_name_prefix or 'minimal'}_{next(self._numbers)}")
             thread = threading.Thread(target=self._work, args=(worker,), name=worker.name, daemon=True)
-            self._threads[worker] = thread
-            self._free += 1
             try:
+                with self._lock:
+                    if len(self._threads) >= self._size:
+                        return
+                    self._threads[worker] = thread
+                    self._free += 1
                 thread.start()
-            except (RuntimeError, MemoryError):
-                del self._threads[worker]
-                self._free -= 1
+            except BaseException:  # also an interrupt
+                with self._lock:
+                    if thread.ident is None and self._threads.pop(worker, None):
+                        self._free -= 1
                 raise
+
+    # Under the lock.
 
     def _take_all(self) -> list[Runnable]:
         tasks = [entry[-1] for entry in self._waiting]

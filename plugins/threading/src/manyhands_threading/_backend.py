@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 from manyhands import Activity, Backend, Capabilities, ExecutorOptions, LocalHost
 
@@ -29,8 +29,10 @@ class ThreadingBackend(Backend[ThreadingOptions]):
 
     name = "threading"
     contract = 1
-    capabilities = Capabilities(in_process=True, shared_memory=True, parallel_cpu=not _has_gil())
-    options_type = ThreadingOptions
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        in_process=True, shared_memory=True, parallel_cpu=not _has_gil()
+    )
+    options_type: ClassVar[type[ThreadingOptions]] = ThreadingOptions
 
     def make_engine(self, options: ExecutorOptions) -> ThreadingEngine:
         return ThreadingEngine(options)
@@ -69,6 +71,8 @@ class ThreadingBackend(Backend[ThreadingOptions]):
 
     def barrier(self, parties: int, action: Any = None, timeout: float | None = None) -> Any:
         self.check_open()
+        if parties < 1:  # before 3.13 the interpreter's own takes it
+            raise ValueError(f"parties must be at least 1, got {parties}")
         return threading.Barrier(parties, action, timeout)
 
     def queue(self, maxsize: int = 0) -> Any:

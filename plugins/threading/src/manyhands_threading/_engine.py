@@ -52,6 +52,9 @@ class ThreadingEngine:
         # ``start`` on a pool of full size.
         self._mutex = threading.RLock()
         self._threads: dict[Worker, threading.Thread] = {}
+        #: One token for each thread that is to be started, with the task it is for.
+        self._wanted: deque[Runnable | None] = deque()
+        self._starting = threading.RLock()
         self._numbers = itertools.count()
         self._surplus = 0
         self._start_failures = 0
@@ -112,40 +115,64 @@ class ThreadingEngine:
         if cancel:
             self._cancelling = True
             self._drop_tasks(lambda task: task.cancel())
-        with self._mutex:
-            if not self._ended:
-                self._ended = True
-                self._ready.put(_END)
+        if not self._ended:
+            self._ended = True
+            self._ready.put(_END)
+        if deadline == 0:
+            return not self._threads
+        with self._starting:
             # One of them may be the caller: a callback may close the executor.
             threads = [thread for thread in self._threads.values() if thread is not threading.current_thread()]
         until = None if deadline is None else time.monotonic() + deadline
         for thread in threads:
-            thread.join(None if until is None else max(0.0, until - time.monotonic()))
+            if thread.is_alive():  # else it is just being started, and this is a signal handler in between
+                thread.join(None if until is None else max(0.0, until - time.monotonic()))
         return not self._threads
 
     # Growing.
 
     def _grow(self, task: Runnable | None) -> None:
-        """Start a thread if one may be started; *task* is refused if nobody is there to run it."""
+        """
+        Start a thread if one may be started; *task* is refused if nobody is there to run it.
+
+        A new thread may run finalizers before its starter goes on, and these may submit. So nobody
+        waits here for another one who starts a thread: that one starts what is wanted meanwhile, too.
+        """
+        self._wanted.append(task)
+        while self._wanted and self._starting.acquire(blocking=False):
+            try:
+                self._start_thread(self._wanted.popleft(), task)
+            except IndexError:  # somebody else was faster
+                pass
+            finally:
+                self._starting.release()
+
+    def _start_thread(self, wanted_for: Runnable | None, mine: Runnable | None) -> None:
         with self._mutex:
             if not self._permits:
                 return
-            worker = Worker(f"{self._prefix}_{next(self._numbers)}")
-            thread = threading.Thread(target=self._work, args=(worker,), name=worker.name, daemon=True)
-            try:
-                thread.start()
-                self._permits -= 1
-                self._threads[worker] = thread
-            except (RuntimeError, MemoryError) as error:
-                log.warning("worker.not_started", worker=worker.name, reason=str(error))
-                if not self._threads and task is not None and task.withdraw():
-                    raise ResourceError(
-                        f"no thread can be started to run task {task.id} ({task.name}): {error}"
-                    ) from error
+            self._permits -= 1
+        worker = Worker(f"{self._prefix}_{next(self._numbers)}")
+        thread = threading.Thread(target=self._work, args=(worker,), name=worker.name, daemon=True)
+        self._threads[worker] = thread
+        try:
+            thread.start()
+        except BaseException as error:
+            with self._mutex:
+                if thread.ident is None and self._threads.pop(worker, None):
+                    self._permits += 1
+            if not isinstance(error, RuntimeError | MemoryError):
+                raise  # an interrupt
+            log.warning("worker.not_started", worker=worker.name, reason=str(error))
+            if not self._threads and wanted_for is not None:
+                _refuse(wanted_for, error, at_once=wanted_for is mine)
 
     # The life of a thread.
 
     def _work(self, worker: Worker) -> None:
+        with self._mutex:
+            if worker not in self._threads:
+                return  # its starter was interrupted and gave up on it
         worker.settle()
         if not self._initialize(worker):
             return
@@ -256,9 +283,9 @@ class ThreadingEngine:
                 self._permits -= 1
                 return False
             self._gone(worker)
-            if needed:
-                self._grow(None)
-            return True
+        if needed:
+            self._grow(None)
+        return True
 
     def _gone(self, worker: Worker) -> None:
         with self._mutex:
@@ -319,6 +346,17 @@ class _Prioritized:
 
     def _push(self, task: Runnable) -> None:
         heapq.heappush(self._heap, (-task.options.priority, next(self._ages), task))
+
+
+def _refuse(task: Runnable, error: BaseException, *, at_once: bool) -> None:
+    """Nobody is there to run *task*: tell its submitter *at_once*, or through its future."""
+    refusal = ResourceError(f"no thread can be started to run task {task.id} ({task.name}): {error}")
+    refusal.__cause__ = error
+    if at_once:
+        if task.withdraw():
+            raise refusal
+    elif task.claim():
+        task.fail(refusal)
 
 
 def _again(error: InitializerError) -> InitializerError:
