@@ -107,6 +107,10 @@ def test_at_any_moment(how: tuple[str, ...]) -> None:
     """In the middle of many short items: it is never lost, and there is no traceback."""
     endless = [sys.executable, "-c", "import itertools\nfor n in itertools.count(): print(n)"]
     for moment in (1, 100, 1000, 5000):
+
+        def reached(moment: int = moment) -> bool:
+            return len(lines(Path("rows"))) >= moment
+
         Path("journal").unlink(missing_ok=True)
         source = subprocess.Popen(endless, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         with (
@@ -116,7 +120,7 @@ def test_at_any_moment(how: tuple[str, ...]) -> None:
         ):
             assert source.stdout is not None
             source.stdout.close()
-            assert eventually(lambda moment=moment: len(lines(Path("rows"))) >= moment)
+            assert eventually(reached)
             _, stderr = interrupt(run)
         assert stderr == ""
         whole = Path("rows").read_text()

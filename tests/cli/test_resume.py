@@ -79,7 +79,11 @@ def test_killed_again_and_again() -> None:
     """Each run goes on from where the last one stood."""
     expected = prepare(400)
     for stop in (50, 120, 300):
-        kill_when(lambda stop=stop: len(journaled()) == stop, *WORDS, env={"HOLD_AT": str(stop)})
+
+        def reached(stop: int = stop) -> bool:
+            return len(journaled()) == stop
+
+        kill_when(reached, *WORDS, env={"HOLD_AT": str(stop)})
 
     assert manyhands("map", *WORDS).stdout == expected
     called = Counter(lines(LOG))

@@ -78,7 +78,7 @@ class TestStarting:
         """With state of its own."""
         out = backend.queue()
 
-        class Greeter(backend.Activity):  # type: ignore[misc,name-defined]
+        class Greeter(backend.Activity):
             def __init__(self, greeting: str) -> None:
                 super().__init__(name="greeter")
                 self.greeting = greeting
@@ -307,7 +307,7 @@ class TestEnds:
     @covers("the-process-class")
     def test_an_uncaught_error_reaches_the_excepthook(self, backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """``threading.excepthook`` is told, and the exit code is 1."""
-        told = []
+        told: list[threading.ExceptHookArgs] = []
         monkeypatch.setattr(threading, "excepthook", told.append)
         activity = backend.Activity(target=divmod, args=(1, 0))
         activity.start()
@@ -445,7 +445,7 @@ class TestTimer:
         """With ``run`` overridden, as one that repeats."""
         out = backend.queue()
 
-        class Repeating(backend.timer):  # type: ignore[misc,name-defined]
+        class Repeating(backend.timer):
             def run(self) -> None:
                 while not self.finished.wait(self.interval):
                     self.function(*self.args, **self.kwargs)

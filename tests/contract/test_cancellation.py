@@ -9,7 +9,7 @@ import pytest
 from support import DEADLOCK_S, Background, eventually, in_threads, occupied
 
 import manyhands
-from manyhands import CancelledError, Executor, current_task
+from manyhands import CancelledError, Executor, Future, current_task
 
 covers = pytest.mark.covers
 capability = pytest.mark.capability
@@ -272,7 +272,11 @@ class TestRaces:
         """All get the same answer."""
         for _ in range(50):
             future = executor.submit(pow, 2, 2)
-            answers = in_threads(4, lambda _, future=future: future.cancel())
+
+            def cancel(_: int, future: Future[int] = future) -> bool:
+                return future.cancel()
+
+            answers = in_threads(4, cancel)
             manyhands.wait([future], DEADLOCK_S)
 
             assert future.cancelled() == any(answers)
@@ -301,7 +305,11 @@ class TestRaces:
         for _ in range(30):
             executor = backend.executor(max_workers=2)
             producers = [Background(submit_until_closed, executor, 2000) for _ in range(3)]
-            eventually(lambda executor=executor: executor.stats().done > 20)
+
+            def under_way(executor: Any = executor) -> object:
+                return executor.stats().done > 20
+
+            assert eventually(under_way)
             executor.shutdown()
             for producer in producers:
                 futures = producer.outcome()

@@ -46,7 +46,8 @@ class TestContext:
         """In whatever way the items are handed out."""
         variable.set("of the caller")
 
-        for way in ({}, {"chunksize": 1}, {"chunksize": 3}, {"buffersize": 4}):
+        ways: tuple[dict[str, Any], ...] = ({}, {"chunksize": 1}, {"chunksize": 3}, {"buffersize": 4})
+        for way in ways:
             assert set(executor.map(get_variable, range(20), **way)) == {"of the caller"}, way
 
     def test_an_endless_map_keeps_the_context_of_its_call(self, executor: Executor) -> None:

@@ -7,6 +7,7 @@ import gc
 import time
 import traceback
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -14,7 +15,7 @@ import pytest
 from support import DEADLOCK_S, Background, eventually, in_threads, occupied
 
 import manyhands
-from manyhands import Executor, ExecutorClosedError, InitializerError, current_task
+from manyhands import Executor, ExecutorClosedError, Future, InitializerError, current_task
 
 covers = pytest.mark.covers
 capability = pytest.mark.capability
@@ -330,6 +331,11 @@ def ignore(*args: Any, **kwargs: Any) -> None:
     pass
 
 
+def ignoring(thing: Thing) -> Callable[[], None]:
+    """A function that keeps it."""
+    return lambda: ignore(thing)
+
+
 def fail_with(thing: Thing) -> None:
     raise ValueError(thing)
 
@@ -346,7 +352,7 @@ class TestKeepingAlive:
         elif how == "keyword":
             future = executor.submit(ignore, thing=thing)
         else:
-            future = executor.submit(lambda captured=thing: None)
+            future = executor.submit(ignoring(thing))
         gone = weakref.ref(thing)
         del thing
         future.result(DEADLOCK_S)
@@ -421,6 +427,7 @@ class TestStats:
     def test_it_counts_what_is_to_be_done_and_was_done(self, executor: Executor) -> None:
         """Pending, running, done, failed and cancelled, each task in one of them."""
         with occupied(executor):
+            waiting: list[Future[Any]]
             waiting = [executor.submit(pow, 2, 2), executor.submit(divmod, 1, 0), executor.submit(pow, 2, 3)]
             assert waiting[2].cancel()
             stats = executor.stats()
@@ -456,7 +463,7 @@ class TestStats:
 
         assert stats.done == 0
         with pytest.raises(attrs.exceptions.FrozenInstanceError):
-            stats.done = 1
+            stats.done = 1  # type: ignore[misc]
 
 
 def count_while_held(running: Any, peak: Any, release: Any) -> None:

@@ -199,10 +199,11 @@ class TestWaitingForMany:
         """Although no worker is free to meet it."""
         with occupied(executor):
             future = executor.submit(pow, 2, 2)
+            theirs: list[concurrent.futures.Future[int]] = [future]
             waits = [
                 Background(manyhands.wait, [future], DEADLOCK_S),
                 Background(lambda: list(manyhands.as_completed([future], DEADLOCK_S))),
-                Background(lambda: list(concurrent.futures.as_completed([future], DEADLOCK_S))),
+                Background(lambda: list(concurrent.futures.as_completed(theirs, DEADLOCK_S))),
             ]
             assert eventually(lambda: len(future._waiters) >= 1)  # of the standard library's functions at least
             assert future.cancel()
@@ -261,7 +262,11 @@ class TestCallbacks:
         with occupied(executor):
             future = executor.submit(pow, 2, 2)
             for number in range(10):
-                future.add_done_callback(lambda _, number=number: calls.append(number))
+
+                def note(_: Future[int], number: int = number) -> None:
+                    calls.append(number)
+
+                future.add_done_callback(note)
 
         assert eventually(lambda: calls == list(range(10)))
 

@@ -5,6 +5,7 @@ import concurrent.futures
 import functools
 import math
 import operator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,10 +14,8 @@ from support import DEADLOCK_S, occupied
 import manyhands
 from manyhands import Executor
 
-try:
-    import numpy  # here: it starts threads of its own when it is imported
-except ImportError:
-    numpy = None  # type: ignore[assignment]
+with suppress(ImportError):
+    import numpy  # here: it starts threads of its own when it is imported  # noqa: F401
 
 covers = pytest.mark.covers
 capability = pytest.mark.capability
@@ -38,6 +37,7 @@ class TestStandardLibrary:
     @covers("executor-objects", "threadpoolexecutor-example", "processpoolexecutor-example")
     def test_code_written_for_its_executors(self, executor: Executor) -> None:
         """The usual shape: a dict from futures to inputs, read as they are completed."""
+        futures: dict[concurrent.futures.Future[int], int]
         futures = {executor.submit(square, number): number for number in range(20)}
 
         for future in concurrent.futures.as_completed(futures, DEADLOCK_S):
@@ -203,14 +203,13 @@ class TestNumpy:
 
     @pytest.fixture
     def np(self) -> Any:
-        if numpy is None:
-            pytest.skip("numpy is not installed")
-        return numpy
+        return pytest.importorskip("numpy", reason="numpy is not installed")
 
     def test_arrays_are_ordinary_items_and_results(self, executor: Executor, np: Any) -> None:
         """In every form of map."""
         arrays = [np.arange(5) + n for n in range(40)]
-        for way in ({}, {"chunksize": 1}, {"chunksize": 7}, {"buffersize": 5}):
+        ways: tuple[dict[str, Any], ...] = ({}, {"chunksize": 1}, {"chunksize": 7}, {"buffersize": 5})
+        for way in ways:
             results = list(executor.map(np.cumsum, arrays, **way))
             assert all((result == np.cumsum(array)).all() for result, array in zip(results, arrays, strict=True))
 
@@ -268,8 +267,12 @@ class TestMixing:
 
     def test_tasks_of_theirs_submit_to_us(self, executor: Executor) -> None:
         """From their threads."""
+
+        def through_us(number: int) -> int:
+            return executor.submit(square, number).result(DEADLOCK_S)
+
         with concurrent.futures.ThreadPoolExecutor(4) as theirs:
-            outer = [theirs.submit(lambda n=n: executor.submit(square, n).result(DEADLOCK_S)) for n in range(50)]
+            outer = [theirs.submit(through_us, n) for n in range(50)]
 
             assert [future.result(DEADLOCK_S) for future in outer] == [n * n for n in range(50)]
 
@@ -277,6 +280,10 @@ class TestMixing:
     def test_tasks_of_ours_submit_to_them(self, executor: Executor) -> None:
         """And wait there."""
         with concurrent.futures.ThreadPoolExecutor(2) as theirs:
-            outer = [executor.submit(lambda n=n: theirs.submit(square, n).result(DEADLOCK_S)) for n in range(50)]
+
+            def through_them(number: int) -> int:
+                return theirs.submit(square, number).result(DEADLOCK_S)
+
+            outer = [executor.submit(through_them, n) for n in range(50)]
 
             assert [future.result(DEADLOCK_S) for future in outer] == [n * n for n in range(50)]

@@ -103,7 +103,7 @@ class TestLocal:
 
 
 def make_subclass(backend: Any) -> Any:
-    class Counted(backend.local):  # type: ignore[misc,name-defined]
+    class Counted(backend.local):
         def __init__(self, made: Any, *, word: str) -> None:
             made.put(threading.get_ident())
             self.made = word

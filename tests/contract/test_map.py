@@ -165,6 +165,7 @@ class TestResults:
     @ways
     def test_items_and_results_may_be_anything(self, executor: Executor, way: dict[str, Any]) -> None:
         """None, exceptions, things that are false, and things that compare oddly are ordinary values."""
+        items: list[Any]
         items = [None, False, 0, "", [], ValueError("a value"), StopIteration, float("nan"), NotImplemented] * 5
 
         got = list(executor.map(identity, items, **way))
@@ -243,6 +244,7 @@ class TestErrors:
     @ways
     def test_return_exceptions_puts_them_among_the_results(self, executor: Executor, way: dict[str, Any]) -> None:
         """In the order of the input, and the rest goes on."""
+        got: list[int | Exception]
         got = list(executor.map(fail_at_every_fifth, range(40), return_exceptions=True, **way))
 
         assert [type(value) is ValueError for value in got] == [n % 5 == 0 for n in range(40)]
@@ -251,6 +253,8 @@ class TestErrors:
     @ways
     def test_return_exceptions_in_map_unordered_and_starmap(self, executor: Executor, way: dict[str, Any]) -> None:
         """Alike."""
+        unordered: list[int | Exception]
+        starred: list[int | Exception]
         unordered = list(executor.map_unordered(fail_at_every_fifth, range(40), return_exceptions=True, **way))
         starred = list(executor.starmap(fail_at_every_fifth, ((n,) for n in range(40)), return_exceptions=True, **way))
 
@@ -330,6 +334,7 @@ class TestErrors:
     @ways
     def test_many_errors_do_not_slow_down(self, executor: Executor, way: dict[str, Any]) -> None:
         """Ten thousand failures are ten thousand values."""
+        got: list[float | Exception]
         got = list(executor.map(divide_by_zero, range(10_000), return_exceptions=True, **way))
 
         assert {type(value) for value in got} == {ZeroDivisionError}

@@ -211,5 +211,5 @@ class TestLogEvents:
         (record,) = [record for record in caplog.records if "delivered_late" in record.message]
         assert record.name.split(".")[0] == "manyhands"
         assert record.message.startswith(f"task.delivered_late task={future.id}")
-        assert record.manyhands["event"] == "task.delivered_late"
-        assert record.manyhands["task"] == future.id
+        assert vars(record)["manyhands"]["event"] == "task.delivered_late"
+        assert vars(record)["manyhands"]["task"] == future.id

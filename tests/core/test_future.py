@@ -141,7 +141,8 @@ class TestResult:
 
     def test_a_result(self) -> None:
         """Any value, also one that is false, and as often as one likes."""
-        for value in (None, 0, False, "", [], ValueError("a value")):
+        values: tuple[object, ...] = (None, 0, False, "", [], ValueError("a value"))
+        for value in values:
             future = finished(value)
             assert future.result() is value
             assert future.result(0) is value
@@ -231,6 +232,7 @@ class TestSetting:
         """InvalidStateError, and it stays what it was."""
         future = KINDS[kind][0]()
         before = repr(future)
+        setter: Callable[[], None]
         for setter in (lambda: future.set_result(1), lambda: future.set_exception(KeyError())):
             with pytest.raises(InvalidStateError):
                 setter()
@@ -278,7 +280,11 @@ class TestCallbacks:
         future: Future[Any] = Future()
         calls: list[Any] = []
         for number in range(5):
-            future.add_done_callback(lambda done, number=number: calls.append((number, done, threading.get_ident())))
+
+            def note(done: Future[Any], number: int = number) -> None:
+                calls.append((number, done, threading.get_ident()))
+
+            future.add_done_callback(note)
         if end == "cancel":
             future.cancel()
             future.cancel()
@@ -328,7 +334,11 @@ class TestCallbacks:
         """A hundred thousand futures, each completing the next."""
         links: list[Future[int]] = [Future() for _ in range(100_000)]
         for this, following in itertools.pairwise(links):
-            this.add_done_callback(lambda done, following=following: following.set_result(done.result() + 1))
+
+            def complete(done: Future[int], following: Future[int] = following) -> None:
+                following.set_result(done.result() + 1)
+
+            this.add_done_callback(complete)
         links[0].set_result(0)
 
         assert links[-1].result(0) == 99_999
@@ -405,8 +415,12 @@ class TestWatched:
 
         consumer = Background(consume)
         for number in (7, 3, 11):
+
+            def seen(number: int = number) -> bool:
+                return got[-1:] == [number]
+
             futures[number].set_result(number)
-            assert eventually(lambda number=number: got[-1:] == [number])
+            assert eventually(seen)
         for number, future in enumerate(futures):
             if not future.done():
                 future.set_result(number)
@@ -418,7 +432,11 @@ class TestWatched:
         """Twenty threads that ask for it at once get the same."""
         for _ in range(50):
             future: Future[Any] = Future()
-            assert len({id(condition) for condition in in_threads(5, lambda _, f=future: f._condition)}) == 1
+
+            def ask(_: int, future: Future[Any] = future) -> threading.Condition:
+                return future._condition
+
+            assert len({id(condition) for condition in in_threads(5, ask)}) == 1
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_a_condition_that_comes_late_tells_the_truth(self, kind: str) -> None:
@@ -523,7 +541,11 @@ class TestRaces:
         cancel = [False] * RACES
         finish = [False] * RACES
         for index, future in enumerate(futures):
-            future.add_done_callback(lambda _, index=index: calls.__setitem__(index, calls[index] + 1))
+
+            def count(_: Future[Any], index: int = index) -> None:
+                calls[index] += 1
+
+            future.add_done_callback(count)
 
         def canceller() -> None:
             for index, future in enumerate(futures):

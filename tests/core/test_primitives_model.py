@@ -8,12 +8,12 @@ native objects of the threading backend.
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings, strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from support import Background, eventually
 
 import manyhands
@@ -48,8 +48,8 @@ class Model(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.waiting: dict[str, Request] = {}
-        self.answered: dict[str, Request] = {}
+        self.waiting: dict[Hashable, Request] = {}
+        self.answered: dict[Hashable, Request] = {}
         #: What the model says must be granted by the step under way, in this order.
         self.expected: list[tuple[str, Any]] = []
 
@@ -316,7 +316,7 @@ class ConditionModel(Model):
 
     def notified(self) -> set[str]:
         """Those in line for the lock whose call was a wait."""
-        return {client for client, request in self.waiting.items() if request in self.lock.line} & self.waiters
+        return self.waiters & {client for client, request in self.waiting.items() if request in self.lock.line}
 
     @rule(client=clients)
     def die(self, client: str) -> None:
@@ -922,9 +922,7 @@ def test_the_bare_machine(model: type[Model]) -> None:
 
 
 def run(model: type[RuleBasedStateMachine]) -> None:
-    case = model.TestCase()
-    case.settings = GATE
-    case.runTest()
+    run_state_machine_as_test(model, settings=GATE)
 
 
 # What users hold, without waiting.

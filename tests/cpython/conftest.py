@@ -1,13 +1,13 @@
 """Skips those of CPython's tests that are left out (``cpython_left_out``), and counts the others."""
 
-import sys
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
+from .cpython_left_out import SLOW, reason
+
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))  # for the modules beside the tests
 
 LEFT_OUT = "left out: "
 
@@ -17,8 +17,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    from cpython_left_out import SLOW, reason
-
     for item in items:
         ours = getattr(item, "cls", None)
         if item.path.parent != HERE or ours is None:

@@ -29,7 +29,11 @@ ThreadingBackend: Any = pytest.importorskip("manyhands_threading").ThreadingBack
 
 
 def load(name: str) -> Any:
-    """The module ``test.NAME``; who asks for it at module level is skipped where Python has none."""
+    """
+    The module ``test.NAME``; who asks for it at module level is skipped where Python has none.
+
+    Type checkers let a class derive from one of the module's where its variable is annotated, with Any.
+    """
     missing = f"this Python was installed without test.{name}"
     # What never comes shall fail its test before the hang guard ends the run; theirs is half a minute.
     pytest.importorskip("test.support", reason=missing).SHORT_TIMEOUT = PATIENCE_S
@@ -115,7 +119,7 @@ class Subject:
         self.enterContext(mock.patch.object(module, name, value))
 
 
-class HostedBackend(ThreadingBackend):  # type: ignore[misc]
+class HostedBackend(ThreadingBackend):
     """The threading backend with the core's hosted primitives in place of its native ones."""
 
     name = "hosted"

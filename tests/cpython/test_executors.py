@@ -1,11 +1,13 @@
 """CPython's tests of executors, on those of the threading backend."""
 
-from cpython_suites import Executors, load_futures
+from typing import Any
 
-util = load_futures("util")
-test_init = load_futures("test_init")
-test_shutdown = load_futures("test_shutdown")
-test_thread_pool = load_futures("test_thread_pool")
+from .cpython_suites import Executors, load_futures
+
+util: Any = load_futures("util")
+test_init: Any = load_futures("test_init")
+test_shutdown: Any = load_futures("test_shutdown")
+test_thread_pool: Any = load_futures("test_thread_pool")
 
 
 class ExecutorTests(Executors, test_thread_pool.ThreadPoolExecutorTest):

@@ -2,16 +2,18 @@
 
 import concurrent.futures
 import logging
+from typing import Any
 
 import pytest
-from cpython_suites import Executors, Native, load_futures, replaced
 
 import manyhands
 
-util = load_futures("util")
-test_as_completed = load_futures("test_as_completed")
-test_future = load_futures("test_future")
-test_wait = load_futures("test_wait")
+from .cpython_suites import Executors, Native, load_futures, replaced
+
+util: Any = load_futures("util")
+test_as_completed: Any = load_futures("test_as_completed")
+test_future: Any = load_futures("test_future")
+test_wait: Any = load_futures("test_wait")
 
 #: ``concurrent.futures`` with our functions.
 OUR_FUNCTIONS = replaced(concurrent.futures, wait=manyhands.wait, as_completed=manyhands.as_completed)
@@ -21,8 +23,10 @@ class FutureTests(Native, test_future.FutureTests):
     def adapt(self) -> None:
         # What a callback raises is logged, and they look for it where logging writes when nobody has set it up.
         logger = logging.getLogger("concurrent.futures")
-        logger.addHandler(logging.lastResort)
-        self.addCleanup(logger.removeHandler, logging.lastResort)
+        handler = logging.lastResort
+        assert handler is not None
+        logger.addHandler(handler)
+        self.addCleanup(logger.removeHandler, handler)
 
 
 class WaitTests(Executors, test_wait.ThreadPoolWaitTests):

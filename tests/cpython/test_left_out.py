@@ -4,8 +4,9 @@ import functools
 import sys
 
 import pytest
-from cpython_left_out import LEFT_OUT, every_suite, names_of_tests, reason
-from cpython_suites import Subject
+
+from .cpython_left_out import LEFT_OUT, every_suite, names_of_tests, reason
+from .cpython_suites import Subject
 
 
 @functools.cache

@@ -1,10 +1,11 @@
 """CPython's tests of locks, conditions, semaphores, events and barriers, on native and on hosted ones."""
 
 import threading
+from typing import Any
 
-from cpython_suites import Hosted, Native, load, made_by, replaced
+from .cpython_suites import Hosted, Native, load, made_by, replaced
 
-lock_tests = load("lock_tests")
+lock_tests: Any = load("lock_tests")
 
 
 class NativeLockTests(Native, lock_tests.LockTests):

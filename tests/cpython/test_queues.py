@@ -4,9 +4,9 @@ import unittest
 from types import SimpleNamespace
 from typing import Any
 
-from cpython_suites import HostedQueues, NativeQueues, load, watched
+from .cpython_suites import HostedQueues, NativeQueues, load, watched
 
-test_queue = load("test_queue")
+test_queue: Any = load("test_queue")
 
 
 class NativeQueueTests(NativeQueues, test_queue.QueueTest, unittest.TestCase):

@@ -1,10 +1,11 @@
 """CPython's tests of ``sched``, on the schedulers of the threading backend."""
 
 from types import SimpleNamespace
+from typing import Any
 
-from cpython_suites import Native, load
+from .cpython_suites import Native, load
 
-test_sched = load("test_sched")
+test_sched: Any = load("test_sched")
 
 
 class NativeSchedulerTests(Native, test_sched.TestCase):

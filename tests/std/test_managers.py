@@ -46,7 +46,7 @@ def face(backend: Any) -> Any:
 def kind(face: Any) -> Any:
     """A class of managers of one's own."""
 
-    class CalculatorManager(face.BaseManager):  # type: ignore[misc]
+    class CalculatorManager(face.BaseManager):
         pass
 
     CalculatorManager.register("Calculator", Calculator, method_to_typeid={"numbers": "Numbers"})
@@ -342,7 +342,7 @@ def test_a_server_of_the_standard_library_is_connected_to(face: Any, tmp_path: P
         server.serve_forever()
         """
 
-    class TextManager(face.BaseManager):  # type: ignore[misc]
+    class TextManager(face.BaseManager):
         pass
 
     TextManager.register("text", exposed=["upper"])

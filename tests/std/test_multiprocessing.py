@@ -73,7 +73,7 @@ def test_what_cannot_be_ended_from_outside_says_so(backend: Any, face: Any, meth
 def test_a_process_may_be_subclassed(face: Any) -> None:
     """With ``run`` and a constructor of its own."""
 
-    class Doubler(face.Process):  # type: ignore[misc]
+    class Doubler(face.Process):
         def __init__(self, results: Any) -> None:
             super().__init__(name="doubler")
             self.results = results

@@ -66,7 +66,7 @@ def queue_fed_threads(threading: Any, queue: Any) -> list[int]:
 def thread_subclass(threading: Any) -> tuple[list[int], bool]:
     """A subclass with a constructor of its own and its own ``run``."""
 
-    class Summer(threading.Thread):  # type: ignore[misc]
+    class Summer(threading.Thread):
         def __init__(self, upto: int) -> None:
             super().__init__(name="summer")
             self.upto = upto
@@ -87,7 +87,7 @@ def thread_subclass(threading: Any) -> tuple[list[int], bool]:
 def repeating_timer(threading: Any) -> int:
     """A subclass of Timer that goes on until it is cancelled."""
 
-    class Repeating(threading.Timer):  # type: ignore[misc]
+    class Repeating(threading.Timer):
         def run(self) -> None:
             while not self.finished.wait(self.interval):
                 self.function(*self.args, **self.kwargs)
@@ -131,7 +131,7 @@ def handing_over(threading: Any) -> list[str]:
 def own_numbers(threading: Any) -> list[int]:
     """Each thread counts for itself in a subclass of ``local``."""
 
-    class Counter(threading.local):  # type: ignore[misc]
+    class Counter(threading.local):
         def __init__(self, start: int) -> None:
             self.n = start
 

@@ -32,7 +32,7 @@ def test_a_thread_is_known_while_it_runs(face: Any) -> None:
     """``is_alive``, ``ident`` and ``native_id`` are right inside of it, from the first moment."""
     seen: list[object] = []
 
-    class Curious(face.Thread):  # type: ignore[misc]
+    class Curious(face.Thread):
         def run(self) -> None:
             seen.append((self.is_alive(), self.ident, self.native_id))
             seen.append((True, threading.get_ident(), threading.get_native_id()))
@@ -88,7 +88,7 @@ def test_join_gives_up_after_its_timeout(face: Any) -> None:
 def test_a_constructor_that_was_forgotten_is_named(face: Any) -> None:
     """A subclass whose ``__init__`` does not call the base's cannot be started."""
 
-    class Forgetful(face.Thread):  # type: ignore[misc]
+    class Forgetful(face.Thread):
         def __init__(self) -> None:
             pass
 

@@ -3,6 +3,7 @@
 import tomllib
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,9 @@ OURS = sorted(
 ALL = [*OURS, *(path.parent for path in ROOT.glob("examples/*/pyproject.toml"))]
 
 
-def project(folder: Path) -> dict[str, object]:
-    return tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
+def project(folder: Path) -> dict[str, Any]:
+    described: dict[str, Any] = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
+    return described
 
 
 def test_one_version() -> None:
@@ -25,8 +27,8 @@ def test_one_version() -> None:
     (version,) = versions
     for folder in OURS:
         described = project(folder)
-        wanted = [str(d) for d in described["dependencies"]]  # type: ignore[attr-defined]
-        for extra in described.get("optional-dependencies", {}).values():  # type: ignore[attr-defined]
+        wanted = [str(d) for d in described["dependencies"]]
+        for extra in described.get("optional-dependencies", {}).values():
             wanted += extra
         for dependency in wanted:
             if dependency.startswith("manyhands-") or dependency.startswith("manyhands="):
@@ -46,7 +48,7 @@ def test_each_is_complete(folder: Path) -> None:
 
 def test_the_core_depends_on_three() -> None:
     """pluggy, attrs and structlog; all else is an extra."""
-    names = [str(d).split(">")[0] for d in project(ROOT / "core")["dependencies"]]  # type: ignore[attr-defined]
+    names = [str(d).split(">")[0] for d in project(ROOT / "core")["dependencies"]]
 
     assert sorted(names) == ["attrs", "pluggy", "structlog"]
 

@@ -118,7 +118,7 @@ def test_plugins_import_public_names_only() -> None:
 def code_lines(path: Path) -> int:
     """Lines that hold code: no blank lines, comments and docstrings."""
     text = path.read_text("utf-8")
-    docstrings = set()
+    docstrings: set[int] = set()
     for node in ast.walk(ast.parse(text)):
         documented = isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
         if documented and ast.get_docstring(node) is not None:  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import resource
 import socket
 import weakref
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing import AuthenticationError, BufferTooShort, connection, current_process
 from pathlib import Path
 from typing import Any
@@ -281,6 +281,7 @@ def test_the_limit_counts_for_objects_too(ends: Any) -> None:
 def test_poll(ends: Any) -> None:
     """Whether there is something, for objects and bytes alike."""
     one, other = ends
+    send: Callable[[], object]
     for send in (lambda: one.send(1), lambda: one.send_bytes(b"1")):
         assert other.poll() is False
         assert other.poll(0.01) is False
@@ -365,6 +366,7 @@ def test_a_one_way_pipe(one_way: Any) -> None:
     reader, writer = one_way
 
     assert (reader.readable, reader.writable, writer.readable, writer.writable) == (True, False, False, True)
+    use: Callable[[], object]
     for use in (lambda: reader.send(1), lambda: reader.send_bytes(b"1")):
         with pytest.raises(OSError, match="read-only"):
             use()
@@ -638,6 +640,7 @@ def test_a_listener_that_nobody_closed_leaves_nothing_at_exit(backend: Any) -> N
 @pytest.mark.bad_input(55)
 def test_bad_keys(backend: Any) -> None:
     """Refused before anything is opened, and not shown."""
+    make: Callable[[object], object]
     for make in (lambda key: backend.listener(authkey=key), lambda key: backend.client("nowhere", authkey=key)):
         with pytest.raises(TypeError, match=r"^authkey must be bytes, got str$"):
             make("planted")

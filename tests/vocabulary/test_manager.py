@@ -6,7 +6,7 @@ import gc
 import multiprocessing
 import pickle
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -333,9 +333,10 @@ def test_registered_type_gets_its_public_methods(backend: Any) -> None:
     """A proxy has the methods that do not start with an underscore."""
 
     class Own(Manager):
-        pass
+        Calculator: Any
 
     Own.register("Calculator", Calculator)
+    manager: Any
     with Own(backend) as manager:
         shared = manager.Calculator(5)
 
@@ -352,7 +353,7 @@ def test_registered_types_are_arguments(backend: Any, executor: Any) -> None:
     """Tasks call the one referent."""
 
     class Own(Manager):
-        pass
+        Calculator: Any
 
     Own.register("Calculator", Calculator)
     shared = Own(backend).Calculator()
@@ -367,7 +368,7 @@ def test_exposed_methods(backend: Any) -> None:
     """Those that are named, also private ones and operators; no others."""
 
     class Own(Manager):
-        pass
+        Calculator: Any
 
     Own.register("Calculator", Calculator, exposed=("_hidden", "__repr__"))
     shared = Own(backend).Calculator()
@@ -381,7 +382,8 @@ def test_method_to_typeid(backend: Any) -> None:
     """Results of those methods are shared in turn."""
 
     class Own(Manager):
-        pass
+        Calculator: Any
+        Words: Any
 
     types = {"history": "list", "itself": "Calculator"}
     Own.register("Calculator", Calculator, method_to_typeid=types)
@@ -414,7 +416,8 @@ def test_proxytype(backend: Any) -> None:
             return self._callmethod("__next__")
 
     class Own(Manager):
-        pass
+        count_down: Any
+        Adder: Any
 
     Own.register("count_down", count_down, proxytype=CountdownProxy)
     Own.register("Adder", Calculator, proxytype=make_proxy_type("AdderProxy", ["add"]))
@@ -429,7 +432,7 @@ def test_iterators(backend: Any) -> None:
     """Of the typeid ``Iterator``: iterators and generators."""
 
     class Own(Manager):
-        pass
+        Numbers: Any
 
     class Numbers:
         def generate(self) -> Any:
@@ -454,13 +457,14 @@ def test_registered_without_a_callable(backend: Any) -> None:
     """The one argument is the referent; ValueError for anything else."""
 
     class Own(Manager):
-        pass
+        adopt: Any
 
     Own.register("adopt")
     manager = Own(backend)
     shared = manager.adopt(Calculator(3))
 
     assert shared.add(1) == 4
+    wrong: Callable[[], object]
     for wrong in (lambda: manager.adopt(), lambda: manager.adopt(1, 2), lambda: manager.adopt(x=1)):
         with pytest.raises(ValueError, match="typeid 'adopt' has no callable, so it takes one positional argument"):
             wrong()
@@ -474,7 +478,7 @@ def test_registering_concerns_that_class_only(backend: Any) -> None:
         pass
 
     class Below(Own):
-        pass
+        Calculator: Any
 
     Own.register("Calculator", Calculator)
     Own.register("Hidden", Calculator, create_method=False)

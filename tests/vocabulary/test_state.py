@@ -8,6 +8,7 @@ import pickle
 import stat
 import struct
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import resource_tracker, shared_memory
 from pathlib import Path
@@ -214,6 +215,7 @@ def test_bad_sizes_and_locks(backend: Any) -> None:
     """ValueError for a negative size; AttributeError, as in the standard library, for what is no lock."""
     with pytest.raises(ValueError, match="size of an array must be 0 or more, got -1"):
         backend.array("i", -1)
+    make: Callable[[], object]
     for make in (lambda: backend.value("i", lock="no"), lambda: backend.array("i", 3, lock="no")):
         with pytest.raises(AttributeError, match="True, False or a lock, got 'no', which has no method 'acquire'"):
             make()
@@ -446,6 +448,7 @@ def test_more_memory_than_there_is(backend: Any, name: str) -> None:
 def test_nothing_is_made_after_close(backend: Any, name: str) -> None:
     """Every kind of state asks first."""
     backend.close()
+    make: Callable[[], object]
     for make in (
         lambda: backend.value("i", lock=False),
         lambda: backend.array("i", 3, lock=False),

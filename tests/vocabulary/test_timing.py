@@ -214,7 +214,12 @@ def test_a_call_that_no_worker_can_be_had_for(
     often, once = backend.every(0.01, abs, 0), backend.after(0.02, abs, 0)
     assert eventually(often.cancelled)
     closed = threading.Event()
-    once.add_done_callback(lambda _: (backend.close(), closed.set()))
+
+    def close(_: object) -> None:
+        backend.close()
+        closed.set()
+
+    once.add_done_callback(close)
 
     assert closed.wait(DEADLOCK_S)
     assert once.cancelled()

@@ -33,7 +33,7 @@ from concurrent.futures._base import (
     RUNNING,
 )
 from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .errors import SerializationError
 
@@ -108,29 +108,31 @@ class Future(concurrent.futures.Future[T], metaclass=_Slotted):
 
     # What the standard library's module functions use.
 
-    @property
-    def _condition(self) -> threading.Condition:  # type: ignore[override]
-        followers = self._followed()
-        if followers.condition is None:
-            fresh = threading.Condition()
-            with _guard:
-                if followers.condition is None:
-                    followers.condition = fresh
-            if self._phase != PENDING:
-                self._announce()
-        return followers.condition
+    if not TYPE_CHECKING:  # there these are attributes
 
-    @property
-    def _waiters(self) -> list[Any]:  # type: ignore[override]
-        return self._followed().waiters
+        @property
+        def _condition(self) -> threading.Condition:
+            followers = self._followed()
+            if followers.condition is None:
+                fresh = threading.Condition()
+                with _guard:
+                    if followers.condition is None:
+                        followers.condition = fresh
+                if self._phase != PENDING:
+                    self._announce()
+            return followers.condition
 
-    @property
-    def _state(self) -> str:  # type: ignore[override]
-        phase, followers = self._phase, self._followers
-        untold = followers is not None and followers.condition is not None and not followers.told
-        if phase == PENDING or untold:
-            return RUNNING if self._started else PENDING
-        return phase
+        @property
+        def _waiters(self) -> list[Any]:
+            return self._followed().waiters
+
+        @property
+        def _state(self) -> str:
+            phase, followers = self._phase, self._followers
+            untold = followers is not None and followers.condition is not None and not followers.told
+            if phase == PENDING or untold:
+                return RUNNING if self._started else PENDING
+            return phase
 
     def _followed(self) -> _Followers:
         followers = self._followers

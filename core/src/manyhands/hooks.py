@@ -6,15 +6,18 @@ pluggy is imported when the first observer comes; until then nothing is called a
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ._log import get_logger
+
+if TYPE_CHECKING:
+    from pluggy import HookimplMarker
 
 __all__ = ["hookimpl", "observe"]
 
 log: Final = get_logger("manyhands.hooks")
 _manager: Any = None
-hookimpl: Any
+hookimpl: "HookimplMarker"
 
 
 class Specifications:

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, ParamSpec, Self, TypeVar
 
 from .. import hooks, primitives
 from .._log import get_logger
@@ -147,7 +147,7 @@ class Backend(ABC, Generic[OptionsT]):
                 if not activity.daemon and activity.is_alive():
                     activity.join()
 
-    def __enter__(self) -> "Backend[OptionsT]":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -216,12 +216,14 @@ class Task(Future[T]):
         with self._executor._pool.lending():
             super()._wait(timeout)
 
-    @property
-    def _condition(self) -> Any:  # type: ignore[override]
-        # Asked for by ``wait`` and ``as_completed``: the caller is about to block.
-        if not self.done():
-            self._executor._pool.lend_till_done()
-        return super()._condition
+    if not TYPE_CHECKING:  # there it is an attribute
+
+        @property
+        def _condition(self) -> Any:
+            # Asked for by ``wait`` and ``as_completed``: the caller is about to block.
+            if not self.done():
+                self._executor._pool.lend_till_done()
+            return super()._condition
 
     def __repr__(self) -> str:
         return super().__repr__().replace("<Task", f"<Task {self.id}", 1)

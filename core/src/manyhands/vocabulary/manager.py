@@ -10,7 +10,7 @@ from array import array
 from builtins import callable as is_callable
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, MutableSequence, MutableSet
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeAlias
 from weakref import WeakSet
 
 import attrs
@@ -428,7 +428,7 @@ class Manager:
         for pool in tuple(self._pools):
             pool.terminate()
 
-    def __enter__(self) -> "Manager":
+    def __enter__(self) -> Self:
         if self._state == "initial":
             self.start()
         self._check_usable()

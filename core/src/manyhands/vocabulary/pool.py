@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from ..errors import SerializationError
 from ..executor.executor import check_callable
@@ -148,7 +148,7 @@ class Pool:
         if self._state == "closed":  # ``terminate`` has waited already, as long as it should
             self._executor.shutdown(wait=True)
 
-    def __enter__(self) -> "Pool":
+    def __enter__(self) -> Self:
         self._check_running()
         return self
 

@@ -179,7 +179,7 @@ class MinimalEngine:
                 thread.start()
             except BaseException:  # also an interrupt
                 with self._lock:
-                    if thread.ident is None and self._threads.pop(worker, None):
+                    if thread.ident is None and self._threads.pop(worker, None) is not None:
                         self._free -= 1
                 raise
 

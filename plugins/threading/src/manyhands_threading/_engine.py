@@ -159,7 +159,7 @@ class ThreadingEngine:
             thread.start()
         except BaseException as error:
             with self._mutex:
-                if thread.ident is None and self._threads.pop(worker, None):
+                if thread.ident is None and self._threads.pop(worker, None) is not None:
                     self._permits += 1
             if not isinstance(error, RuntimeError | MemoryError):
                 raise  # an interrupt
