@@ -5,8 +5,8 @@ How ``map`` hands out its items.
 tasks of the pool like any other, take chunks of what is left, run them at the speed of a C loop
 and queue up again, so that other tasks get their turn. A chunk is as long as the measured time of
 a call says. Since an item that another worker could start must not wait in somebody's chunk, a
-runner that finds nothing left takes half of what another runner has not begun. That is sound
-because both ends of a deque are atomic: its runner takes from the left, a thief from the right.
+runner that finds nothing left takes half of what another runner has not begun. How far that one
+is can be seen by its results: it may be in the middle of one more call, no further.
 """
 
 import contextvars
@@ -191,13 +191,27 @@ class _Node(Future["_Results | None"]):
 class _Chunk:
     """Consecutive items; their runner works from the left, thieves take from the right."""
 
-    __slots__ = ("items", "node", "size")
+    __slots__ = ("items", "node", "results")
 
-    def __init__(self, items: "deque[Any]", node: _Node) -> None:
+    def __init__(self, items: list[Any], node: _Node) -> None:
         self.items = items
         self.node = node
-        #: How many of them are its own: thieves subtract what they take, under the job's lock.
-        self.size = len(items)
+        self.results = _Results()
+
+    def left(self) -> int:
+        """How many items have certainly not begun."""
+        return max(0, len(self.items) - len(self.results) - 1)
+
+    def split(self) -> list[Any]:
+        """Take away the right half, rounded up, of what has not begun; one thief at a time."""
+        cut = len(self.items) - (self.left() + 1) // 2
+        taken = self.items[cut:]
+        del self.items[cut:]
+        # Up to then its runner went on, and may have begun some of them. From here on it cannot: what is
+        # certainly not begun is taken, and the rest given back.
+        begun = max(0, len(self.results) + 1 - cut)
+        self.items += taken[:begun]
+        return taken[begun:]
 
 
 class _Runner:
@@ -231,7 +245,8 @@ class _Job:
         #: The caller's context; later runners are made by workers.
         self.context = contextvars.copy_context()
         self._lock = threading.RLock()  # reentrant: a collected consumer may call ``stop`` from inside
-        self._left: deque[tuple[Iterator[Any], int]] = deque()
+        #: Lists of items with the place of the first one that is left.
+        self._left: deque[tuple[list[Any], int]] = deque()
         self._count_left = 0
         self._unfinished = 0
         self._ended = False
@@ -249,7 +264,7 @@ class _Job:
         """More to do; *last* says that there will be no more."""
         with self._lock:
             if items:
-                self._left.append((iter(items), len(items)))
+                self._left.append((items, 0))
                 self._count_left += len(items)
                 self._unfinished += len(items)
             self._ended = last
@@ -266,7 +281,6 @@ class _Job:
             self._left.clear()
             self._count_left = 0
             for chunk in self._chunks:
-                chunk.size -= len(chunk.items)
                 chunk.items.clear()
             runners = tuple(self._runners)
         for runner in runners:
@@ -278,7 +292,7 @@ class _Job:
         """Have as many runners as there are workers that could be busy."""
         while True:
             with self._lock:
-                startable = self._count_left + sum(1 + len(chunk.items) for chunk in self._chunks)
+                startable = self._count_left + sum(1 + chunk.left() for chunk in self._chunks)
                 if len(self._runners) >= min(self._pool.size, startable):
                     return
                 runner = _Runner(self)
@@ -313,27 +327,24 @@ class _Job:
                 node = self._place() if self._ordered else _Node(self._pool)
                 chunk = _Chunk(self._cut(), node)
             else:
-                victim = max(self._chunks, key=lambda chunk: len(chunk.items), default=None)
-                stolen = _steal(victim) if victim is not None else None
+                victim = max(self._chunks, key=_Chunk.left, default=None)
+                stolen = [] if victim is None else victim.split()
                 if victim is None or not stolen:
                     return None
-                victim.size -= len(stolen)
                 chunk = _Chunk(stolen, _Node(self._pool))
                 chunk.node.next, victim.node.next = victim.node.next, chunk.node
             self._chunks.append(chunk)
             return chunk
 
-    def _cut(self) -> "deque[Any]":
+    def _cut(self) -> list[Any]:
         """The items of the next chunk."""
-        items, count = self._left[0]
+        items, at = self._left.popleft()
         fair = self._count_left // self._pool.size
-        size = min(count, self._fixed or max(1, min(self._size, fair)))
-        if size == count:
-            self._left.popleft()
-        else:
-            self._left[0] = (items, count - size)
+        size = min(len(items) - at, self._fixed or max(1, min(self._size, fair)))
+        if at + size < len(items):
+            self._left.appendleft((items, at + size))
         self._count_left -= size
-        return deque(itertools.islice(items, size))
+        return items[at : at + size]
 
     def _place(self) -> _Node:
         """The next place in the order of results."""
@@ -353,29 +364,31 @@ class _Job:
             self._unfinished -= len(results)
             node = chunk.node if self._ordered else self._place()
         node._settle(FINISHED, results, None)  # False when the executor has given up on this runner
-        del results, node
+        del chunk, results, node  # tracebacks among the results know this frame, too
         self._end_if_done()
 
     def _call_each(self, chunk: _Chunk) -> _Results:
-        results = _Results()
-        # Not iter(popleft, sentinel): that compares each item, and an array does not like it.
-        calls = self._apply(self._fn, map(deque.popleft, itertools.repeat(chunk.items)))
+        results, items, failure = chunk.results, chunk.items, None
         try:
             while True:
+                each: Any = iter(items)
+                each.__setstate__(len(results))
                 try:
-                    results.extend(calls)
-                    failure = _Failure(StopIteration())  # from the function: it ends the loop, its value is lost
+                    results.extend(self._apply(self._fn, each))
                 except BaseException as error:
                     failure = _Failure(error)
-                with self._lock:
-                    begun = chunk.size - len(chunk.items)
-                if begun == len(results):  # no: it was the empty deque that raised
-                    return results
+                else:
+                    with self._lock:  # no thief is in the middle of giving something back
+                        if len(results) >= len(items):
+                            return results
+                    if _at_end(each):
+                        continue  # something was given back
+                    failure = _Failure(StopIteration())  # from the function: it ends the loop, its value is lost
                 results.append(failure)
                 results.failed = True
         finally:
             # Tracebacks among the results know this frame: else it would keep them.
-            del results, failure
+            del chunk, results, items, each, failure
 
     def _end_if_done(self) -> None:
         with self._lock:
@@ -384,15 +397,9 @@ class _Job:
             tail._settle(FINISHED, None, None)
 
 
-def _steal(victim: _Chunk) -> "deque[Any]":
-    """The right half, rounded up, of what *victim* has not begun."""
-    stolen: deque[Any] = deque()
-    try:
-        for _ in range((len(victim.items) + 1) // 2):
-            stolen.appendleft(victim.items.pop())
-    except IndexError:  # its runner was faster
-        pass
-    return stolen
+def _at_end(iterator: Iterator[Any]) -> bool:
+    """Whether the *iterator* of a list has come to its end, and so let go of the list."""
+    return len(iterator.__reduce__()) < 3
 
 
 def map_chunks(call: MapCall) -> Iterator[Any]:

@@ -122,7 +122,7 @@ class ThreadingEngine:
             return not self._threads
         with self._starting:
             # One of them may be the caller: a callback may close the executor.
-            threads = [thread for thread in self._threads.values() if thread is not threading.current_thread()]
+            threads = [thread for thread in tuple(self._threads.values()) if thread is not threading.current_thread()]
         until = None if deadline is None else time.monotonic() + deadline
         for thread in threads:
             if thread.is_alive():  # else it is just being started, and this is a signal handler in between
