@@ -32,7 +32,6 @@ from concurrent.futures._base import (
     PENDING,
     RUNNING,
 )
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .errors import SerializationError
@@ -95,15 +94,15 @@ class Future(concurrent.futures.Future[T], metaclass=_Slotted):
     that chains of any length need no stack.
     """
 
-    __slots__ = ("_cancelling", "_exception", "_followers", "_phase", "_result", "_started", "_trace")
+    __slots__ = ("_cancelling", "_exception", "_followers", "_phase", "_result", "_started")
 
     def __init__(self) -> None:
         self._phase: str = PENDING
         self._started = False
         self._cancelling = False
+        #: Where there is an exception, the traceback that it was delivered with.
         self._result: Any = None
         self._exception: BaseException | None = None
-        self._trace: TracebackType | None = None
         self._followers: _Followers | None = None
 
     # What the standard library's module functions use.
@@ -189,7 +188,7 @@ class Future(concurrent.futures.Future[T], metaclass=_Slotted):
             return self._result  # type: ignore[no-any-return]
         try:
             # From the traceback as it was delivered: else each call would add its own frames.
-            raise self._exception.with_traceback(self._trace)
+            raise self._exception.with_traceback(self._result)
         finally:
             self = None  # type: ignore[assignment]  # the traceback now holds this frame
 
@@ -331,9 +330,8 @@ class Future(concurrent.futures.Future[T], metaclass=_Slotted):
         with _guard:
             if self._phase != PENDING:
                 return False
-            self._result = result
+            self._result = result if error is None else error.__traceback__
             self._exception = error
-            self._trace = None if error is None else error.__traceback__
             self._phase = phase
         self._announce()
         return True

@@ -23,7 +23,7 @@ from ..future import Future, wait_limit
 from ..options import Capabilities, ExecutorOptions, TaskOptions, merge, shorten
 from ..protocols import Engine, WorkerInfo
 from .mapping import MapCall, map_chunks, map_tasks
-from .task import NO_KWARGS, ObservedTask, Task
+from .task import NO_KWARGS, ObservedTask, Task, make_task
 from .worker import current_task
 
 __all__ = ["Executor", "ExecutorStats"]
@@ -141,6 +141,7 @@ class Pool:
 
     def __init__(self, engine: Engine, options: ExecutorOptions) -> None:
         self.engine = engine
+        self.start: Final = engine.start
         self.options = options
         self.size: int = options.max_workers or 1
         self.gate: Gate | None = Gate(options.max_pending) if options.max_pending else None
@@ -274,13 +275,27 @@ class Executor(concurrent.futures.Executor):
         if pool.closed is not None:
             raise pool.closed.copy()
         options = self._options
-        task = self._task_type(
-            self, pool.next_id(), fn, args, kwargs or NO_KWARGS, copy_context() if options.context else None, options
+        task = make_task(
+            self._task_type,
+            self,
+            pool.next_id(),
+            fn,
+            args,
+            kwargs or NO_KWARGS,
+            copy_context() if options.context else None,
+            options,
         )
-        if pool.gate is None:
-            self._start(task)
-        else:
+        if pool.gate is not None:
             pool.gate.admit(task, self._start)
+            return task
+        # ``_start`` in place.
+        try:
+            pool.start(task)
+        except ResourceError as error:
+            _tell_exit(error)
+            raise
+        if pool.closed is not None and task.withdraw():
+            raise pool.closed.copy()
         return task
 
     def _make_task(
@@ -290,16 +305,15 @@ class Executor(concurrent.futures.Executor):
         options = self._options
         if context is None and options.context:
             context = copy_context()
-        return self._task_type(self, self._pool.next_id(), fn, args, NO_KWARGS, context, options)
+        return make_task(self._task_type, self, self._pool.next_id(), fn, args, NO_KWARGS, context, options)
 
     def _start(self, task: "Task[Any]") -> None:
         """For ``map``: hand it to the engine; ExecutorClosedError when nobody will take it any more."""
         pool = self._pool
         try:
-            pool.engine.start(task)
+            pool.start(task)
         except ResourceError as error:
-            if "interpreter shutdown" in str(error):  # why CPython, from 3.12 on, starts no more threads
-                raise ExecutorClosedError("the interpreter is shutting down, nothing new can be started") from error
+            _tell_exit(error)
             raise
         if pool.closed is not None and task.withdraw():
             raise pool.closed.copy()
@@ -535,6 +549,12 @@ def caller() -> str:
     while frame is not None and str(frame.f_globals.get("__name__", "")).split(".")[0].startswith("manyhands"):
         frame = frame.f_back
     return "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _tell_exit(error: ResourceError) -> None:
+    """CPython, from 3.12 on, starts no more threads once it shuts down: then that is what happened."""
+    if "interpreter shutdown" in str(error):
+        raise ExecutorClosedError("the interpreter is shutting down, nothing new can be started") from error
 
 
 def check_callable(fn: Any) -> None:

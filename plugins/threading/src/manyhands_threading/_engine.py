@@ -9,6 +9,7 @@ once more. So a task never waits while a thread could be had, and submitting to 
 takes no lock.
 """
 
+import functools
 import heapq
 import itertools
 import queue
@@ -179,13 +180,14 @@ class ThreadingEngine:
         worker.announce()
         ready, idle = self._ready, self._idle
         idle_timeout, most = self._options.idle_timeout, self._options.max_tasks_per_worker
+        get = ready.get if idle_timeout is None else functools.partial(ready.get, timeout=idle_timeout)
         done = 0
         while True:
             parked = ready.empty()
             if parked:
                 idle.append(None)
             try:
-                item = ready.get(timeout=idle_timeout)
+                item = get()
             except queue.Empty:
                 if (not parked or self._uncount()) and self._leave(worker):
                     return
