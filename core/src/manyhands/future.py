@@ -34,6 +34,7 @@ from concurrent.futures._base import (
 )
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from ._parking import ThreadParker, wait_limit
 from .errors import SerializationError
 
 __all__ = ["Future"]
@@ -202,15 +203,14 @@ class Future(concurrent.futures.Future[T], metaclass=_Slotted):
         """Return when it is finished; CancelledError, TimeoutError."""
         limit = wait_limit(timeout)
         if self._phase == PENDING:
-            parker = threading.Lock()
-            parker.acquire()
+            parker = self._parker_type()()
 
             def wake(_: object) -> None:
-                parker.release()
+                parker.wake()
 
             try:
                 self._follow(wake)
-                parker.acquire(timeout=-1 if limit is None else max(0.0, limit))
+                parker.wait(limit)
             finally:
                 self._unfollow(wake)
         if self._phase == FINISHED:
@@ -218,6 +218,10 @@ class Future(concurrent.futures.Future[T], metaclass=_Slotted):
         if self._phase == PENDING:
             raise TimeoutError
         raise CancelledError
+
+    def _parker_type(self) -> Callable[[], Any]:
+        """Makes what blocks whoever waits for it."""
+        return ThreadParker
 
     def __await__(self) -> Generator[Any, None, T]:
         """Await it in asyncio; cancelling the awaiting coroutine cancels it."""
@@ -413,12 +417,3 @@ def _call_back(future: Future[Any]) -> None:
                     LOGGER.exception("exception calling callback for %r", future)
     finally:
         _deliveries.queue = None
-
-
-def wait_limit(timeout: float | None) -> float | None:
-    """A *timeout* in seconds as the platform can wait for it: None for no limit, never an OverflowError."""
-    if timeout is None or timeout >= threading.TIMEOUT_MAX:
-        return None
-    if timeout != timeout:
-        raise ValueError("timeout must be a number of seconds, got nan")
-    return timeout

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, ParamSpec, Self
 
 from .. import hooks, primitives
 from .._log import get_logger
+from .._parking import ThreadParker
 from ..errors import ExecutorClosedError, UnsupportedError
 from ..executor import Executor, caller
 from ..future import Future
@@ -90,6 +91,11 @@ class Backend(ABC, Generic[OptionsT]):
     def sleep(self, seconds: float) -> None:
         """Pause the calling activity."""
         time.sleep(seconds)
+
+    @property
+    def parker_type(self) -> Callable[[], Any]:
+        """Makes what blocks a calling activity until another one wakes it: ``wait(timeout) -> bool``, ``wake()``."""
+        return ThreadParker
 
     def default_workers(self) -> int:
         """How many workers an executor has when nobody says: the standard library's numbers."""

@@ -18,8 +18,9 @@ import attrs
 
 from .. import hooks
 from .._log import get_logger
+from .._parking import wait_limit
 from ..errors import DeadlockError, ExecutorClosedError, ResourceError, UnsupportedError
-from ..future import Future, wait_limit
+from ..future import Future
 from ..options import Capabilities, ExecutorOptions, TaskOptions, merge, shorten
 from ..protocols import Engine, WorkerInfo
 from .mapping import MapCall, map_chunks, map_tasks
@@ -60,8 +61,9 @@ class ExecutorStats:
 class Gate:
     """Backpressure: at most *limit* tasks are inside."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, parker_type: Callable[[], Any]) -> None:
         self._limit = limit
+        self._parker_type = parker_type
         # The tasks themselves, not their number: to leave twice, or without having entered, is harmless,
         # so an interrupt at any point loses no room.
         self._inside: set[Task[Any]] = set()
@@ -96,15 +98,14 @@ class Gate:
 
     def _wait(self) -> None:
         """Until somebody has left."""
-        parker = threading.Lock()
-        parker.acquire()
+        parker = self._parker_type()
         try:
             with self._lock:
                 if self._closed is None and len(self._inside) >= self._limit:
                     self._waiting.append(parker)
                 else:
                     return
-            parker.acquire()
+            parker.wait(None)
         except BaseException:  # interrupted: it waits no more, or hands on the turn it was just given
             if parker in self._waiting:
                 self._waiting.remove(parker)
@@ -115,7 +116,7 @@ class Gate:
     def _wake(self) -> None:
         with self._lock:
             if self._waiting:
-                self._waiting.popleft().release()
+                self._waiting.popleft().wake()
 
     def _leave(self, task: "Task[Any]") -> None:
         with self._lock:
@@ -127,7 +128,7 @@ class Gate:
         with self._lock:
             self._closed = error
             while self._waiting:
-                self._waiting.popleft().release()
+                self._waiting.popleft().wake()
 
 
 _NOTHING_LENT: Final = nullcontext()
@@ -139,12 +140,14 @@ _pools: "weakref.WeakSet[Pool]" = weakref.WeakSet()
 class Pool:
     """What an executor and its views share: the engine, the counts and whether it is open."""
 
-    def __init__(self, engine: Engine, options: ExecutorOptions) -> None:
+    def __init__(self, engine: Engine, options: ExecutorOptions, parker_type: Callable[[], Any]) -> None:
         self.engine = engine
+        #: Makes what blocks a caller that waits.
+        self.parker_type = parker_type
         self.start: Final = engine.start
         self.options = options
         self.size: int = options.max_workers or 1
-        self.gate: Gate | None = Gate(options.max_pending) if options.max_pending else None
+        self.gate: Gate | None = Gate(options.max_pending, parker_type) if options.max_pending else None
         self.closed: ExecutorClosedError | None = None
         self.inherited = False
         self._lent: list[Task[Any]] = []
@@ -248,7 +251,7 @@ class Executor(concurrent.futures.Executor):
         self.backend = backend
         self.capabilities: Capabilities = backend.capabilities
         self.name = name
-        self._pool = Pool(engine, options)
+        self._pool = Pool(engine, options, backend.parker_type)
         self._options = _DEFAULTS
         self._owns_backend = False
         self._task_type: type[Task[Any]] = ObservedTask if hooks.observed() else Task

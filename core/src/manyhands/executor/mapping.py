@@ -11,7 +11,6 @@ is can be seen by its results: it may be in the middle of one more call, no furt
 
 import contextvars
 import itertools
-import queue
 import threading
 import time
 from collections import deque
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from .._parking import Mailbox
 from ..future import Future
 from .task import without_this_frame
 
@@ -122,16 +122,13 @@ def _task_results(call: MapCall, source: _Source, tasks: "deque[Task[Any]]") -> 
 def _unordered_task_results(call: MapCall, source: _Source, tasks: "deque[Task[Any]]") -> Iterator[Any]:
     waiting = set(tasks)
     tasks.clear()
-    completed: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    completed = Mailbox(call.executor._pool.parker_type)
     for task in waiting:
         task.add_done_callback(completed.put)
     try:
         while waiting:
-            try:
-                with call.executor._pool.lending():
-                    task = completed.get(timeout=call.remaining())
-            except (queue.Empty, ValueError):  # ValueError: the deadline has passed already
-                raise TimeoutError from None
+            with call.executor._pool.lending():
+                task = completed.get(call.remaining())
             waiting.discard(task)
             yield _outcome(task, call)
             for fresh in _start_tasks(call, source.take(len(waiting))):
@@ -182,6 +179,9 @@ class _Node(Future["_Results | None"]):
         super().__init__()
         self._pool = pool
         self.next: _Node | None = None
+
+    def _parker_type(self) -> Callable[[], Any]:
+        return self._pool.parker_type
 
     def _wait(self, timeout: float | None) -> None:
         with self._pool.lending():

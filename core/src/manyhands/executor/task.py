@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .. import hooks
 from .._log import get_logger
+from .._parking import ThreadParker
 from ..errors import ExecutorClosedError
 from ..future import Future
 from ..options import TaskOptions
@@ -236,13 +237,18 @@ class Task(Future[T]):
             return False
         return super()._settle(phase, result, error)
 
+    def _parker_type(self) -> Callable[[], Any]:
+        parker_type: Callable[[], Any] = self._executor._pool.parker_type
+        return parker_type
+
     def _wait(self, timeout: float | None) -> None:
-        if timeout is None or timeout > 0:
+        pool = self._executor._pool
+        if pool.parker_type is ThreadParker and (timeout is None or timeout > 0):
             for _ in range(_YIELDS):
                 if self._phase is not PENDING:
                     break
                 _yield()
-        with self._executor._pool.lending():
+        with pool.lending():
             super()._wait(timeout)
 
     if not TYPE_CHECKING:  # there it is an attribute

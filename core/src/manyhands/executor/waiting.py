@@ -1,15 +1,15 @@
 """``wait`` and ``as_completed``, for the futures of any executor."""
 
 import concurrent.futures
-import queue
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION
 from concurrent.futures._base import DoneAndNotDoneFutures
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
-from ..future import Future, wait_limit
+from .._parking import Mailbox, ThreadParker, wait_limit
+from ..future import Future
 from .task import Task
 from .worker import current_task
 
@@ -75,7 +75,7 @@ def _ended(futures: set[_AnyFuture[T]], limit: float | None) -> Iterator[_AnyFut
 
 
 def _each_ended(futures: set[Any], deadline: float | None) -> Iterator[Any]:
-    ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    ended = Mailbox(_parker_type(futures))
     left = total = len(futures)
     try:
         for future in futures:
@@ -92,17 +92,20 @@ def _each_ended(futures: set[Any], deadline: float | None) -> Iterator[Any]:
                 future._unfollow(ended.put)
 
 
-def _next(ended: "queue.SimpleQueue[Any]", futures: set[Any], unfinished: str, deadline: float | None) -> Any:
-    try:
-        return ended.get_nowait()
-    except queue.Empty:
-        pass
-    limit = None if deadline is None else deadline - time.monotonic()
+def _next(ended: Mailbox, futures: set[Any], unfinished: str, deadline: float | None) -> Any:
+    if ended:
+        return ended.get()
     try:
         with _lending(futures):
-            return ended.get(timeout=None if limit is None else max(0.0, limit))
-    except queue.Empty:
+            return ended.get(None if deadline is None else deadline - time.monotonic())
+    except TimeoutError:
         raise TimeoutError(unfinished) from None
+
+
+def _parker_type(futures: set[Any]) -> Callable[[], Any]:
+    """What blocks a thread will do, unless one of the futures knows better."""
+    kinds = {future._parker_type() for future in futures}
+    return next((kind for kind in kinds if kind is not ThreadParker), ThreadParker)
 
 
 def _lending(futures: set[Any]) -> AbstractContextManager[object]:

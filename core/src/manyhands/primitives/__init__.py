@@ -1,5 +1,6 @@
 """Each primitive once, as a state machine without I/O; hosts for them; and their faces."""
 
+from .._parking import ThreadParker
 from .faces import (
     HostedBarrier,
     HostedCondition,
@@ -10,7 +11,7 @@ from .faces import (
     HostedSemaphore,
     Primitive,
 )
-from .host import LocalHost, ThreadParker
+from .host import LocalHost
 from .machine import WAIT, Machine, Request
 from .queues import Empty, Full, LifoQueue, PriorityQueue, Queue, ShutDown
 from .sync import Barrier, Condition, Event, Lock, RLock, Semaphore

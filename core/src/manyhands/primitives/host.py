@@ -8,30 +8,11 @@ from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from typing import Any
 
+from .._parking import ThreadParker
 from ..errors import ExecutorClosedError
-from ..future import wait_limit
 from .machine import WAIT, Machine, Request
 
-__all__ = ["LocalHost", "ThreadParker"]
-
-
-class ThreadParker:
-    """Blocks a thread until another wakes it."""
-
-    __slots__ = ("_lock",)
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lock.acquire()
-
-    def wait(self, timeout: float | None) -> bool:
-        """Block until woken, at most *timeout* seconds; False when time ran out."""
-        limit = wait_limit(timeout)
-        return self._lock.acquire(timeout=-1 if limit is None else max(0.0, limit))
-
-    def wake(self) -> None:
-        """Let it go on; to be called once."""
-        self._lock.release()
+__all__ = ["LocalHost"]
 
 
 class LocalHost:

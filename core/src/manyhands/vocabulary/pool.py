@@ -9,9 +9,9 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from .._parking import wait_limit
 from ..errors import SerializationError
 from ..executor.executor import check_callable
-from ..future import wait_limit
 from ..options import shorten
 from .timing import start_helper
 

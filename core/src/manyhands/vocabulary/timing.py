@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .. import future as _future
 from .._log import get_logger
+from .._parking import wait_limit
 from ..executor import Executor, Task
 from ..executor.executor import check_callable
-from ..future import Future, wait_limit
+from ..future import Future
 from ..options import shorten
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Clock:
 
     def __init__(self, backend: "Backend[Any]") -> None:
         self._backend = backend
+        self.parker_type: Callable[[], Any] = backend.parker_type
         self._changed = backend.condition()
         self._entries: list[tuple[float, int, Entry]] = []
         self._numbers = itertools.count()  # first come, first served among those due together
@@ -187,6 +189,9 @@ class Series(Future[None]):
         self._task: Task[Any] | None = None
         #: When the next call is due, on the backend's clock.
         self.due: float = clock.monotonic() + period
+
+    def _parker_type(self) -> Callable[[], Any]:
+        return self._clock.parker_type
 
     def begin(self) -> Task[Any] | None:
         """The task of the next call; None when it was cancelled meanwhile."""

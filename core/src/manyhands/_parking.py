@@ -1,0 +1,74 @@
+"""How a call blocks until another one wakes it."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["Mailbox", "ThreadParker", "wait_limit"]
+
+
+def wait_limit(timeout: float | None) -> float | None:
+    """A *timeout* in seconds as the platform can wait for it: None for no limit, never an OverflowError."""
+    if timeout is None or timeout >= threading.TIMEOUT_MAX:
+        return None
+    if timeout != timeout:
+        raise ValueError("timeout must be a number of seconds, got nan")
+    return timeout
+
+
+class ThreadParker:
+    """Blocks a thread until another wakes it."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def wait(self, timeout: float | None) -> bool:
+        """Block until woken, at most *timeout* seconds; False when time ran out."""
+        limit = wait_limit(timeout)
+        return self._lock.acquire(timeout=-1 if limit is None else max(0.0, limit))
+
+    def wake(self) -> None:
+        """Let it go on; to be called once."""
+        self._lock.release()
+
+
+class Mailbox:
+    """
+    What many put and one gets, in order. ``put`` never blocks, and may come in between anything.
+
+    Who puts leaves the item and then looks for a parker; who gets leaves a parker and then looks for
+    an item: so one of the two sees the other.
+    """
+
+    def __init__(self, make_parker: Callable[[], Any] = ThreadParker) -> None:
+        self._make_parker = make_parker
+        self._items: deque[Any] = deque()
+        self._parked: deque[Any] = deque()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: Any) -> None:
+        """Leave *item*."""
+        self._items.append(item)
+        try:
+            parker = self._parked.pop()
+        except IndexError:
+            return
+        parker.wake()
+
+    def get(self, timeout: float | None = None) -> Any:
+        """The oldest item; blocks, at most *timeout* seconds, then TimeoutError."""
+        while not self._items:
+            parker = self._make_parker()
+            self._parked.append(parker)
+            try:
+                if not self._items and not parker.wait(timeout) and not self._items:
+                    raise TimeoutError
+            finally:
+                self._parked.clear()
+        return self._items.popleft()
