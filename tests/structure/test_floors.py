@@ -12,7 +12,7 @@ CORE = Path(__file__).parents[2] / "core" / "src" / "manyhands"
 
 #: From the ground up; a floor imports those before it. Floors in one tuple are at the same height.
 FLOORS = [
-    ("_log", "_parking"),
+    ("_log", "_here", "_parking"),
     ("errors",),
     ("options", "hooks"),
     ("protocols",),

@@ -34,6 +34,7 @@ from concurrent.futures._base import (
 )
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from ._here import here
 from ._parking import ThreadParker, wait_limit
 from .errors import SerializationError
 
@@ -387,21 +388,12 @@ def _tell(waiters: list[Any], future: Future[Any]) -> None:
             waiter.add_result(future)
 
 
-class _Deliveries(threading.local):
-    """The futures whose callbacks this thread still has to call; None when it calls none."""
-
-    queue: "deque[Future[Any]] | None" = None
-
-
-_deliveries = _Deliveries()
-
-
 def _call_back(future: Future[Any]) -> None:
     """Call the callbacks of *future*, or leave that to the loop below if this thread is in it."""
-    if _deliveries.queue is not None:
-        _deliveries.queue.append(future)
+    if here.deliveries is not None:
+        here.deliveries.append(future)
         return
-    queue = _deliveries.queue = deque([future])
+    queue = here.deliveries = deque([future])
     try:
         while queue:
             future = queue.popleft()
@@ -416,4 +408,4 @@ def _call_back(future: Future[Any]) -> None:
                 except BaseException:  # a callback is a guest in this thread; the standard library logs the same
                     LOGGER.exception("exception calling callback for %r", future)
     finally:
-        _deliveries.queue = None
+        here.deliveries = None

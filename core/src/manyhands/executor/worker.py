@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from .. import hooks
+from .._here import here
 
 if TYPE_CHECKING:
     from .task import Task
@@ -45,7 +46,7 @@ class Worker:
 
     def settle(self) -> None:
         """Make this the worker of the calling thread."""
-        _here.worker = self
+        here.worker = self
 
     def announce(self) -> None:
         """Tell observers that it has started."""
@@ -61,18 +62,9 @@ class Worker:
         return f"<Worker {self.name} pid={self.pid} {self.state}>"
 
 
-class _Here(threading.local):
-    worker: Worker | None = None
-    #: The backend whose activity runs here.
-    backend: Any = None
-
-
-_here = _Here()
-
-
 def current_worker() -> Worker:
     """The worker of this thread; one is made for a thread that is nobody's worker yet."""
-    worker = _here.worker
+    worker: Worker | None = here.worker
     if worker is None:
         worker = Worker(threading.current_thread().name)
         worker.settle()
@@ -86,13 +78,13 @@ def current_task() -> "Task[Any] | None":
     It has ``id``, ``name``, ``attempt`` and ``cancel_requested``; a long task looks at the last
     now and then and returns early when somebody asks it to.
     """
-    worker = _here.worker
+    worker: Worker | None = here.worker
     return None if worker is None else worker.task
 
 
 def enter_backend(backend: Any) -> None:
     """Make *backend* the current one of this thread."""
-    _here.backend = backend
+    here.backend = backend
 
 
 def current_backend() -> Any:
@@ -103,7 +95,7 @@ def current_backend() -> Any:
         RuntimeError: this is neither a task nor an activity.
     """
     task = current_task()
-    backend = _here.backend if task is None else task._executor.backend
+    backend = here.backend if task is None else task._executor.backend
     if backend is None:
         raise RuntimeError("there is no current backend: this is neither a task nor an activity of one")
     return backend
