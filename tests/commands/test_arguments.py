@@ -10,6 +10,7 @@ import pytest
 from manyhands import Command, ConfigError, pipeline, shell_command
 
 
+@pytest.mark.covers("security-considerations")
 @pytest.mark.bad_input(41)
 class TestArguments:
     @pytest.mark.parametrize(
@@ -69,6 +70,7 @@ class TestArguments:
             Command(["ls"], shell=True)  # type: ignore[call-arg]
 
 
+@pytest.mark.covers("security-considerations")
 class TestShellCommand:
     @pytest.mark.parametrize("text", [["ls"], b"ls", None])
     def test_takes_one_text(self, text: Any) -> None:
@@ -90,6 +92,7 @@ class TestShellCommand:
             shell_command("a\0b")
 
 
+@pytest.mark.covers("popen-constructor")
 @pytest.mark.bad_input(39)
 class TestEnvironment:
     @pytest.mark.parametrize("env", ["clean", 5, [("A", "1")]])
@@ -125,6 +128,7 @@ class TestEnvironment:
             Command(["a"], env={name: content})
 
 
+@pytest.mark.covers("popen-constructor")
 class TestOptions:
     @pytest.mark.parametrize("timeout", [float("nan"), -1, 1e20, float("-inf")])
     def test_timeout_out_of_bounds(self, timeout: float) -> None:
@@ -176,6 +180,11 @@ class TestOptions:
                 {"stdin": "file"},
                 TypeError,
                 r"Command\.stdin must be PIPE, DEVNULL, a descriptor, .*'file'",
+            ),
+            (
+                {"stdin": io.StringIO("what sys.stdin was replaced with")},
+                TypeError,
+                r"Command\.stdin must be PIPE, .*an open file that has one.*StringIO.*",
             ),
             ({"stdout": True}, TypeError, r"Command\.stdout must be PIPE, DEVNULL, a descriptor, .*True"),
             (

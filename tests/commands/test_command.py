@@ -20,8 +20,12 @@ from .helpers import MIB, python, running, sh
 
 #: The test leaves grandchildren that nobody but the test process can wait for.
 orphans = pytest.mark.orphans
+frequent = pytest.mark.covers("frequently-used-arguments")
+constructor = pytest.mark.covers("popen-constructor")
+security = pytest.mark.covers("security-considerations")
 
 
+@pytest.mark.covers("using-the-subprocess-module")
 class TestSuccess:
     def test_outputs_are_kept_apart(self) -> None:
         """stdout and stderr come back as the bytes that were written."""
@@ -47,24 +51,29 @@ class TestSuccess:
 
         assert command().stdout != command().stdout
 
+    @frequent
     def test_input_is_sent(self) -> None:
         """input goes to stdin."""
         assert Command(["cat"], input=b"hello")().stdout == b"hello"
 
+    @frequent
     def test_large_input_is_echoed(self) -> None:
         """10 MiB go in and come out at the same time."""
         data = os.urandom(10 * MIB)
 
         assert Command(["cat"], input=data, timeout=DEADLOCK_S)().stdout == data
 
+    @frequent
     def test_stdin_is_empty_by_default(self) -> None:
         """A command does not read what the caller's terminal has."""
         assert Command(["cat"], timeout=DEADLOCK_S)().stdout == b""
 
+    @frequent
     def test_text_mode(self) -> None:
         """text=True gives str with plain newlines."""
         assert sh(r"printf 'a\r\nb\rc\n'", text=True)().stdout == "a\nb\nc\n"
 
+    @frequent
     def test_encoding_and_errors(self) -> None:
         """encoding= and errors= are used for both directions."""
         completed = Command(["cat"], input="grün", encoding="latin-1")()
@@ -72,44 +81,44 @@ class TestSuccess:
 
         assert sh(r"printf '\377'", encoding="ascii", errors="replace")().stdout == "\N{REPLACEMENT CHARACTER}"
 
+    @frequent
     def test_text_that_cannot_be_decoded(self) -> None:
         """Output that is no text in that encoding is the standard library's error."""
         with pytest.raises(UnicodeDecodeError):
             sh(r"printf '\377'", encoding="utf-8")()
 
+    @constructor
     def test_environment_is_exactly_env(self) -> None:
         """env replaces the whole environment."""
         mixed: dict[Any, Any] = {"A": "1", b"B": b"2"}
 
         assert Command(["/usr/bin/env"], env=mixed)().stdout == b"A=1\nB=2\n"
 
+    @constructor
     def test_environment_is_inherited(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without env the caller's environment is passed on."""
         monkeypatch.setenv("MANYHANDS_PROBE", "here")
 
         assert sh("echo $MANYHANDS_PROBE")().stdout == b"here\n"
 
+    @constructor
     def test_cwd(self, tmp_path: Path) -> None:
         """The command runs in cwd, a path object too."""
         assert Command(["pwd"], cwd=tmp_path, text=True)().stdout.strip() == str(tmp_path.resolve())
 
+    @frequent
     def test_stderr_joins_stdout(self) -> None:
         """stderr=STDOUT puts both into one."""
         completed = sh("echo out; echo err >&2", stderr=subprocess.STDOUT)()
 
         assert (completed.stdout, completed.stderr) == (b"out\nerr\n", None)
 
-    def test_output_to_a_file(self, tmp_path: Path) -> None:
-        """stdout can be a file, or DEVNULL; the result has None for it."""
-        with open(tmp_path / "out", "wb") as file:
-            assert sh("echo out", stdout=file)().stdout is None
-        assert (tmp_path / "out").read_bytes() == b"out\n"
-        assert sh("echo out", stdout=subprocess.DEVNULL)().stdout is None
-
+    @constructor
     def test_umask(self) -> None:
         """umask holds in the command."""
         assert sh("umask", umask=0o027)().stdout == b"0027\n"
 
+    @constructor
     def test_pass_fds(self) -> None:
         """Descriptors named in pass_fds stay open in the command, others do not."""
         read, write = os.pipe()
@@ -124,12 +133,14 @@ class TestSuccess:
         assert f"'{write}'" in completed.stdout
         assert f"'{other}'" not in completed.stdout
 
+    @constructor
     def test_session_of_its_own(self) -> None:
         """By default the command leads a session."""
         script = "import os; print(os.getpid() == os.getsid(0) == os.getpgid(0))"
 
         assert python(script, text=True)().stdout == "True\n"
 
+    @constructor
     @pytest.mark.parametrize("options", [{"start_new_session": False}, {"process_group": 0}])
     def test_group_of_its_own(self, options: dict[str, Any]) -> None:
         """Without a new session it still leads a group."""
@@ -137,6 +148,7 @@ class TestSuccess:
 
         assert python(script, text=True, **options)().stdout == f"True {os.getsid(0)}\n"
 
+    @security
     @pytest.mark.bad_input(41)
     def test_shell_syntax_is_inert(self) -> None:
         """What means something to a shell arrives as plain arguments."""
@@ -144,6 +156,7 @@ class TestSuccess:
 
         assert python("import sys; print(sys.argv[1:])", *corpus, text=True)().stdout == f"{corpus}\n"
 
+    @security
     def test_shell_command(self) -> None:
         """shell_command hands a command line to the shell, with the options of a command."""
         assert (
@@ -211,6 +224,7 @@ class TestTask:
             executor.submit(sh("echo why >&2; exit 3")).result(DEADLOCK_S)
 
 
+@pytest.mark.covers("exceptions")
 @pytest.mark.fault(96)
 class TestFailure:
     def test_exit_code(self) -> None:
@@ -224,6 +238,7 @@ class TestFailure:
         assert (error.cmd[0], error.returncode) == ("sh", 3)
         assert (error.output, error.stdout, error.stderr) == (b"partial\n", b"partial\n", b"no luck\n")
         assert isinstance(error, subprocess.CalledProcessError)
+        assert isinstance(error, subprocess.SubprocessError)
 
     def test_signal(self) -> None:
         """Death by a signal tells its name."""
@@ -257,6 +272,7 @@ class TestFailure:
         assert (caught.value.output, caught.value.stderr) == ("a\N{REPLACEMENT CHARACTER}", "why\n")
 
 
+@pytest.mark.covers("exceptions")
 @pytest.mark.fault(95)
 class TestNotStarted:
     def test_missing(self) -> None:
@@ -353,12 +369,15 @@ class TestTimeout:
         assert time.monotonic() - started < 5
         assert not running(int(caught.value.output))
 
+    @pytest.mark.covers("exceptions", "using-the-subprocess-module")
     def test_is_the_standard_library_s(self) -> None:
         """except subprocess.TimeoutExpired catches it, and finds what it looks for."""
         with pytest.raises(subprocess.TimeoutExpired) as caught:
-            sh("echo partial; exec sleep 300", timeout=0.3)()
+            sh("echo partial; echo why >&2; exec sleep 300", timeout=0.3)()
 
-        assert (caught.value.timeout, caught.value.output, caught.value.cmd[0]) == (0.3, b"partial\n", "sh")
+        error = caught.value
+        assert (error.timeout, error.cmd[0]) == (0.3, "sh")
+        assert (error.output, error.stdout, error.stderr) == (b"partial\n", b"partial\n", b"why\n")
 
     def test_leader_ended_but_grandchild_holds_the_pipes(self) -> None:
         """The timeout also ends the wait for an output that only a background process holds."""

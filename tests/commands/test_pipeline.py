@@ -16,6 +16,7 @@ from manyhands import Command, CommandError, CommandTimeoutError, Executor, pipe
 from .helpers import MIB, running, sh
 
 
+@pytest.mark.covers("replacing-shell-pipeline")
 def test_connected() -> None:
     """Each command reads what the one before writes; the result is the last one's."""
     completed = pipeline(sh("printf 'b\\na\\n'"), Command(["sort"]), Command(["tr", "a-z", "A-Z"], text=True))()
@@ -60,6 +61,7 @@ def test_unchecked_stage() -> None:
     assert pipeline(sh("echo x; exit 1", check=False), Command(["cat"]))().stdout == b"x\n"
 
 
+@pytest.mark.covers("replacing-shell-pipeline")
 def test_reader_that_has_read_enough() -> None:
     """A writer that dies by SIGPIPE because its reader ended has not failed."""
     completed = pipeline(Command(["yes"]), Command(["head", "-n", "1"]), timeout=DEADLOCK_S)()

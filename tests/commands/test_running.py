@@ -11,9 +11,10 @@ import pytest
 from support.waiting import DEADLOCK_S, eventually
 
 from manyhands import Command, CommandError
-from manyhands.commands._family import writers
 
 from .helpers import running, sh, state
+
+pytestmark = pytest.mark.covers("popen-objects")
 
 
 def test_talks_through_its_pipes() -> None:
@@ -211,19 +212,3 @@ def test_not_started() -> None:
     """A program that is not there is told by start."""
     with pytest.raises(CommandError, match=r"^command 'no-such-program' could not be started: "):
         Command(["no-such-program"]).start()
-
-
-def test_writers() -> None:
-    """Of the processes that hold a pipe, those are found that write to it."""
-    read, write = os.pipe()
-    with (
-        Command(["sleep", "300"], pass_fds=[read]).start() as reader,
-        Command(["sleep", "300"], pass_fds=[write]).start() as writer,
-    ):
-        found = writers([read])
-        reader.kill()
-        writer.kill()
-    os.close(read)
-    os.close(write)
-
-    assert found == [writer.pid]

@@ -228,6 +228,7 @@ class TestWhileItRuns:
         held.join(DEADLOCK_S)
         held.close()
 
+    @covers("the-process-class", "all-start-methods")
     @capability("not cancel_running")
     @pytest.mark.parametrize("how", ["terminate", "kill"])
     def test_where_it_cannot_be_ended_from_outside_that_is_said(self, backend: Any, held: Any, how: str) -> None:

@@ -32,6 +32,7 @@ def fresh_context() -> Any:
     variable.reset(token)
 
 
+@pytest.mark.covers("contextvars")
 @capability("in_process")
 class TestContext:
     def test_the_task_sees_what_the_caller_has_set(self, executor: Executor) -> None:

@@ -363,7 +363,7 @@ class TestShutdown:
 
 
 class TestAsArguments:
-    @covers("exchanging-objects-between-processes", "pipes-and-queues")
+    @covers("exchanging-objects-between-processes", "pipes-and-queues", "all-start-methods")
     def test_they_are_ordinary_arguments(self, executor: Executor, backend: Any, any_queue: Any) -> None:
         """Both ends may be in tasks."""
         out = backend.queue()
@@ -383,6 +383,7 @@ class TestAsArguments:
         """In the process that made them."""
         assert executor.submit(itself, any_queue).result(DEADLOCK_S) is any_queue
 
+    @covers("all-start-methods")
     def test_through_a_queue(self, executor: Executor, backend: Any, any_queue: Any) -> None:
         """A queue may be an item of another."""
         letters = backend.queue()

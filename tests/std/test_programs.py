@@ -254,6 +254,21 @@ def answer(tasks: Any, results: Any) -> None:
         results.put(fn(*args))
 
 
+def put_deep(where: dict[str, list[Any]], item: object) -> None:
+    where["queues"][0].put(item)
+
+
+def first_steps(multiprocessing: Any) -> tuple[list[int], object, int]:
+    """A pool that maps a function over data, and a process that is used as a thread is."""
+    with multiprocessing.Pool(5) as pool:
+        squares = pool.map(square, [1, 2, 3])
+    queue = multiprocessing.Queue()
+    process = multiprocessing.Process(target=put_deep, args=({"queues": [queue]},), kwargs={"item": "bob"})
+    process.start()
+    process.join()
+    return squares, queue.get(timeout=DEADLOCK_S), process.exitcode
+
+
 def pool_of_workers(multiprocessing: Any) -> list[object]:
     """The ways to call a pool."""
     with multiprocessing.Pool(processes=2) as pool:
@@ -322,6 +337,7 @@ def queue_fed_workers(multiprocessing: Any) -> list[int]:
 #: The standard library would start processes for them, and leave some.
 WITH_PROCESSES: list[Any] = [
     pytest.param(pool_of_threads, [0, 1, 4, 9], marks=pytest.mark.covers("module-multiprocessing.dummy")),
+    pytest.param(first_steps, ([1, 4, 9], "bob", 0), marks=pytest.mark.covers("introduction", "the-process-class")),
     pytest.param(
         pool_of_workers, [[0, 1, 4, 9], [0, 1, 4, 9], 400, [8, 9]], marks=pytest.mark.covers("using-a-pool-of-workers")
     ),
