@@ -350,7 +350,7 @@ class Executor(concurrent.futures.Executor):
         """
         if not iterables:
             raise TypeError("map needs at least one iterable")
-        items = iter(iterables[0]) if len(iterables) == 1 else zip(*iterables, strict=False)
+        items = iterables[0] if len(iterables) == 1 else zip(*iterables, strict=False)
         return self._map(fn, items, len(iterables) > 1, timeout, chunksize, buffersize, return_exceptions, True)
 
     def starmap(
@@ -364,7 +364,7 @@ class Executor(concurrent.futures.Executor):
         return_exceptions: bool = False,
     ) -> Iterator[T]:
         """As :meth:`map`, with each item of *iterable* being the arguments of one call."""
-        return self._map(fn, iter(iterable), True, timeout, chunksize, buffersize, return_exceptions, True)
+        return self._map(fn, iterable, True, timeout, chunksize, buffersize, return_exceptions, True)
 
     def map_unordered(
         self,
@@ -378,13 +378,13 @@ class Executor(concurrent.futures.Executor):
         """As :meth:`map`, with the results as they come."""
         if not iterables:
             raise TypeError("map_unordered needs at least one iterable")
-        items = iter(iterables[0]) if len(iterables) == 1 else zip(*iterables, strict=False)
+        items = iterables[0] if len(iterables) == 1 else zip(*iterables, strict=False)
         return self._map(fn, items, len(iterables) > 1, timeout, chunksize, buffersize, return_exceptions, False)
 
     def _map(
         self,
         fn: Callable[..., T],
-        items: Iterator[Any],
+        items: Iterable[Any],
         star: bool,
         timeout: float | None,
         chunksize: int | None,
@@ -401,7 +401,6 @@ class Executor(concurrent.futures.Executor):
         call = MapCall(
             executor=self,
             fn=fn,
-            items=items,
             star=star,
             ordered=ordered,
             deadline=None if limit is None else self.backend.monotonic() + limit,
@@ -411,7 +410,7 @@ class Executor(concurrent.futures.Executor):
         )
         # Options and observers are per task: then each item is one.
         one_each = chunksize == 1 or self._options is not _DEFAULTS or self._task_type is not Task
-        return map_tasks(call) if one_each else map_chunks(call)
+        return map_tasks(call, items) if one_each else map_chunks(call, items)
 
     def with_options(self, **options: Any) -> "ExecutorView":
         """

@@ -23,7 +23,7 @@ import attrs
 
 from .._parking import Mailbox
 from ..future import Future
-from .task import without_this_frame
+from .task import NO_KWARGS, make_task, without_this_frame
 
 if TYPE_CHECKING:
     from .executor import Executor, Pool
@@ -45,8 +45,7 @@ class MapCall:
 
     executor: "Executor"
     fn: Callable[..., Any]
-    #: The input; each item is one argument, or with *star* all of them.
-    items: Iterator[Any]
+    #: Each item is all arguments, instead of one.
     star: bool
     ordered: bool
     #: When the last result must be there, on the backend's monotonic clock.
@@ -63,9 +62,9 @@ class MapCall:
 class _Source:
     """The input; an error of its iterator is kept until the results before it were taken."""
 
-    def __init__(self, call: MapCall) -> None:
-        self._items = call.items
-        self._window = call.buffersize
+    def __init__(self, items: Iterable[Any], window: int | None) -> None:
+        self._items = items if window is None else iter(items)
+        self._window = window
         self.error: BaseException | None = None
         self.ended = False
 
@@ -75,7 +74,8 @@ class _Source:
             return []
         if self._window is None:
             self.ended = True
-            return list(self._items)
+            items, self._items = self._items, ()
+            return list(items)
         room = self._window - outstanding
         if outstanding > self._window // 2:
             return []
@@ -91,25 +91,31 @@ class _Source:
 # One task per item.
 
 
-def map_tasks(call: MapCall) -> Iterator[Any]:
+def map_tasks(call: MapCall, items: Iterable[Any]) -> Iterator[Any]:
     """A task per item: options, observers and retries are per task."""
-    source = _Source(call)
+    source = _Source(items, call.buffersize)
     results = _task_results if call.ordered else _unordered_task_results
     return results(call, source, deque(_start_tasks(call, source.take(0))))
 
 
 def _start_tasks(call: MapCall, items: list[Any]) -> "list[Task[Any]]":
-    make = call.executor._make_task
-    tasks = [make(call.fn, item if call.star else (item,)) for item in items]
+    executor, fn, star, options = call.executor, call.fn, call.star, call.executor._options
+    kind, next_id, context = executor._task_type, executor._pool.next_id, options.context
+    tasks = []
+    for item in items:
+        args = item if star else (item,)
+        own = contextvars.copy_context() if context else None
+        tasks.append(make_task(kind, executor, next_id(), fn, args, NO_KWARGS, own, options))
     for task in tasks:
-        call.executor._start(task)
+        executor._start(task)
     return tasks
 
 
 def _task_results(call: MapCall, source: _Source, tasks: "deque[Task[Any]]") -> Iterator[Any]:
+    unlimited = call.deadline is None and not call.return_exceptions
     try:
         while tasks:
-            yield _outcome(tasks.popleft(), call)
+            yield tasks.popleft().result() if unlimited else _outcome(tasks.popleft(), call)
             if not source.ended:
                 tasks.extend(_start_tasks(call, source.take(len(tasks))))
         if source.error is not None:
@@ -402,10 +408,10 @@ def _at_end(iterator: Iterator[Any]) -> bool:
     return len(iterator.__reduce__()) < 3
 
 
-def map_chunks(call: MapCall) -> Iterator[Any]:
+def map_chunks(call: MapCall, items: Iterable[Any]) -> Iterator[Any]:
     """Chunks that adapt, or of a fixed ``chunksize``."""
     job = _Job(call)
-    source = _Source(call)
+    source = _Source(items, call.buffersize)
     first = source.take(0)
     job.feed(first, last=source.ended)
     return _Chain.of(_result_lists(call, job, source, len(first)))
