@@ -1,4 +1,4 @@
-"""The minimal backend: a page that keeps the whole contract, for whoever writes a backend of their own."""
+"""The minimal backend: three small files that keep the whole contract, for whoever writes a backend of their own."""
 
 from ._backend import MinimalBackend
 
