@@ -372,12 +372,11 @@ class TestEnds:
         activity.join(DEADLOCK_S)
         assert not activity.is_alive()
 
+    @capability("in_process")
     def test_arguments_are_freed_when_it_has_ended(self, backend: Any) -> None:
         """Although the activity itself is still held."""
         import weakref
 
-        if not backend.capabilities.in_process:
-            pytest.skip("arguments are copied to another process")
         thing = threading.Event()
         gone = weakref.ref(thing)
         activity = backend.Activity(target=thing.wait, args=(0,), kwargs={})

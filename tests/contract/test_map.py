@@ -29,6 +29,8 @@ WAYS: tuple[dict[str, Any], ...] = (
     {"buffersize": 1},
 )
 ways = pytest.mark.parametrize("way", WAYS, ids=str)
+with_a_window = pytest.mark.parametrize("way", [way for way in WAYS if "buffersize" in way], ids=str)
+without_a_window = pytest.mark.parametrize("way", [way for way in WAYS if "buffersize" not in way], ids=str)
 METHODS = ("map", "map_unordered", "starmap")
 
 
@@ -293,11 +295,9 @@ class TestErrors:
         assert executor.submit(pow, 2, 2).result(DEADLOCK_S) == 4
 
     @fault(73)
-    @ways
+    @with_a_window
     def test_an_input_that_fails_with_a_window(self, executor: Executor, way: dict[str, Any]) -> None:
         """The error of the input comes after the results of what was read before it."""
-        if "buffersize" not in way:
-            pytest.skip("without a window the input is read at the call")
         results = executor.map(square, Source(7, OSError("the input broke")), **way)
         got = []
         with pytest.raises(OSError, match="the input broke"):  # noqa: PT012
@@ -307,7 +307,7 @@ class TestErrors:
         assert got == [n * n for n in range(7)]
 
     @fault(73)
-    @pytest.mark.parametrize("way", [{}, {"chunksize": 1}], ids=str)
+    @without_a_window
     def test_an_input_that_fails_without_a_window(self, executor: Executor, way: dict[str, Any]) -> None:
         """It is read at the call, so the error is raised there, and nothing runs on."""
         with pytest.raises(OSError, match="the input broke"):
@@ -315,11 +315,10 @@ class TestErrors:
 
         assert executor.submit(pow, 2, 2).result(DEADLOCK_S) == 4
 
+    @capability("in_process")
     @ways
     def test_an_error_does_not_hold_the_items(self, executor: Executor, way: dict[str, Any]) -> None:
         """After the error and the end of the iterator nothing of the map is left."""
-        if not executor.capabilities.in_process:
-            pytest.skip("items are copied to another process")
         things = [Thing(number) for number in range(20)]
         gone = [weakref.ref(thing) for thing in things]
         results = executor.map(fail_with_thing, things, **way)
@@ -462,10 +461,9 @@ class TestLaziness:
 
         assert seen.qsize() < 1000
 
+    @capability("in_process")
     def test_items_are_let_go_as_they_are_done(self, executor: Executor) -> None:
         """While the results are still being read."""
-        if not executor.capabilities.in_process:
-            pytest.skip("items are copied to another process")
         things = [Thing(number) for number in range(20)]
         gone = [weakref.ref(thing) for thing in things]
         results = executor.map(keep_nothing, things)
@@ -475,11 +473,10 @@ class TestLaziness:
         assert eventually(lambda: all(ref() is None for ref in gone), seconds=2)
         assert list(results) == list(range(1, 20))
 
+    @capability("in_process")
     @ways
     def test_results_are_let_go_as_they_are_taken(self, executor: Executor, way: dict[str, Any]) -> None:
         """The consumer is the only one who holds them."""
-        if not executor.capabilities.in_process:
-            pytest.skip("results come from another process")
         results = executor.map(Thing, range(20), **way)
         gone = []
         for result in results:
@@ -494,10 +491,9 @@ class TestLaziness:
         gc.collect()
         assert eventually(lambda: all(ref() is None for ref in gone), seconds=2)
 
+    @capability("in_process")
     def test_the_items_of_an_endless_map_are_let_go(self, executor: Executor) -> None:
         """While it goes on, and without the collector."""
-        if not executor.capabilities.in_process:
-            pytest.skip("items are copied to another process")
         gc.collect()
         gc.disable()
         try:
@@ -677,11 +673,9 @@ class TestTimeout:
                 next(results)
             release.set()
 
-    @ways
+    @without_a_window
     def test_results_that_are_there_are_given_after_it(self, executor: Executor, way: dict[str, Any]) -> None:
         """Time that the consumer took is not held against what is done."""
-        if "buffersize" in way:
-            pytest.skip("with a window later items are started later")
         results = executor.map(square, range(20), timeout=0.3, **way)
         assert eventually(lambda: executor.stats().pending == executor.stats().running == 0)
         time.sleep(0.35)  # until the time is over

@@ -291,7 +291,7 @@ class Executor(concurrent.futures.Executor):
         if pool.gate is not None:
             pool.gate.admit(task, self._start)
             return task
-        # ``_start`` in place.
+        # ``_start`` in place: this is the hot path.
         try:
             pool.start(task)
         except ResourceError as error:
@@ -304,14 +304,14 @@ class Executor(concurrent.futures.Executor):
     def _make_task(
         self, fn: Callable[..., Any], args: tuple[Any, ...], context: contextvars.Context | None = None
     ) -> "Task[Any]":
-        """For ``map``: a task without keywords, not yet started, in *context* or a copy of the caller's."""
+        """A task without keywords, not yet started, in *context* or a copy of the caller's."""
         options = self._options
         if context is None and options.context:
             context = copy_context()
         return make_task(self._task_type, self, self._pool.next_id(), fn, args, NO_KWARGS, context, options)
 
     def _start(self, task: "Task[Any]") -> None:
-        """For ``map``: hand it to the engine; ExecutorClosedError when nobody will take it any more."""
+        """Hand it to the engine; ExecutorClosedError when nobody will take it any more."""
         pool = self._pool
         try:
             pool.start(task)

@@ -174,7 +174,10 @@ class Task(Future[T]):
         self._phase = phase
         if self._followers is not None:
             self._announce()
-        # Arguments live no longer than the task needs them.
+        self._drop_call()
+
+    def _drop_call(self) -> None:
+        """Function and arguments live no longer than the task needs them."""
         self.fn = _done
         self.args = ()
         self.kwargs = NO_KWARGS
@@ -225,10 +228,7 @@ class Task(Future[T]):
         if not super()._cancel(phase):
             return False
         self._executor._pool.cancelled()
-        self.fn = _done
-        self.args = ()
-        self.kwargs = NO_KWARGS
-        self.context = None
+        self._drop_call()
         return True
 
     def _settle(self, phase: str, result: Any, error: BaseException | None) -> bool:
