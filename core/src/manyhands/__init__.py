@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from threading import BrokenBarrierError as BrokenBarrierError
     from typing import Any
 
-    from ._here import swap_activity as swap_activity
     from ._log import *
     from .backend import *
     from .commands import *
@@ -49,7 +48,6 @@ if TYPE_CHECKING:
 #: Where each public name lives.
 _HOMES = {
     "_log": "get_logger",
-    "_here": "swap_activity",
     "errors": """
         BackendLoadError CommandError CommandTimeoutError ConfigError DeadlockError ExecutorBrokenError
         ExecutorClosedError InitializerError ManyhandsError ManyhandsWarning ProtocolError RemoteError ResourceError

@@ -116,9 +116,10 @@ class ThreadingEngine:
         if cancel:
             self._cancelling = True
             self._drop_tasks(lambda task: task.cancel())
-        if not self._ended:
-            self._ended = True
-            self._ready.put(_END)
+        with self._mutex:  # a second end in the queue would never let the threads go
+            if not self._ended:
+                self._ended = True
+                self._ready.put(_END)
         if deadline == 0:
             return not self._threads
         with self._starting:
