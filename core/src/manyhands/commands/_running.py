@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RunningCommand"]
 
-#: The longest that one system call waits, in seconds.
-LONGEST_WAIT: Final = 3600.0
+#: The longest that one system call waits, in seconds. A signal that comes after the interpreter looked for
+#: one and before the call blocks interrupts neither, and is acted on when the call returns.
+LONGEST_WAIT: Final = 1.0
 #: How often the end of a process is looked for where the system cannot announce it, in seconds.
 WITHOUT_PIDFD: Final = 0.01
 #: How long the last output of killed processes is waited for, in seconds.
