@@ -113,6 +113,7 @@ class Future(concurrent.futures.Future[T], metaclass=_Slotted):
 
         @property
         def _condition(self) -> threading.Condition:
+            self._end_here()
             followers = self._followed()
             if followers.condition is None:
                 fresh = threading.Condition()
@@ -224,10 +225,19 @@ class Future(concurrent.futures.Future[T], metaclass=_Slotted):
         """Makes what blocks whoever waits for it."""
         return ThreadParker
 
+    def _end_here(self) -> None:
+        """Where everything shares the calling thread: whoever asks is about to block that, so come to the end before."""
+        if self._phase == PENDING and self._parker_type() is not ThreadParker:
+            try:
+                self._wait(None)
+            except CancelledError:
+                return
+
     def __await__(self) -> Generator[Any, None, T]:
         """Await it in asyncio; cancelling the awaiting coroutine cancels it."""
         import asyncio
 
+        self._end_here()
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         loop = waiter.get_loop()
 

@@ -1,0 +1,6 @@
+"""Everything in one thread: a backend whose order can be chosen and repeated."""
+
+from ._backend import DummyBackend
+from ._options import DummyOptions
+
+__all__ = ["DummyBackend", "DummyOptions"]

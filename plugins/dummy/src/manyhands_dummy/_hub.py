@@ -1,0 +1,286 @@
+"""
+The hub: who runs in the one thread there is, and who runs next.
+
+Everything that runs is a fiber: the main program, the tasks and the activities. A fiber that blocks
+picks the next one that can run and switches to it; there is no loop in between. When none can run,
+time passes until the next timeout; when there is none, nothing can ever happen: that is a deadlock,
+and the main program is told.
+"""
+
+import heapq
+import itertools
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from greenlet import getcurrent, greenlet
+
+from manyhands import DeadlockError, ExecutorClosedError, UnsupportedError, swap_activity
+
+from ._places import place, purpose
+
+__all__ = ["Clock", "Fiber", "Hub", "Order", "RealClock", "VirtualClock"]
+
+
+class Clock(Protocol):
+    """What timeouts are counted on."""
+
+    #: Whether time passes while fibers run.
+    runs: bool
+
+    def now(self) -> float:
+        """Seconds."""
+        ...
+
+    def wait_until(self, when: float) -> None:
+        """Let time pass."""
+        ...
+
+
+class RealClock:
+    """The interpreter's monotonic clock."""
+
+    runs = True
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def wait_until(self, when: float) -> None:
+        seconds = when - time.monotonic()
+        if seconds > 0:
+            time.sleep(seconds)
+
+
+class VirtualClock:
+    """A clock that stands still while anybody can run, and then jumps."""
+
+    runs = False
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def now(self) -> float:
+        return self._now
+
+    def wait_until(self, when: float) -> None:
+        self._now = max(self._now, when)
+
+
+class Order(Protocol):
+    """Who goes first, where several could."""
+
+    def choose(self, fibers: "deque[Fiber]") -> "Fiber":
+        """Take one of the *fibers* that can run."""
+        ...
+
+    def switched(self, fiber: "Fiber") -> None:
+        """It is *fiber* that runs from here on."""
+        ...
+
+
+class Fiber:
+    """Something that runs, until it blocks."""
+
+    __slots__ = ("daemon", "error", "greenlet", "job", "name", "parker", "state")
+
+    def __init__(self, name: str) -> None:
+        #: What errors and traces call it.
+        self.name = name
+        #: Whether it only serves others.
+        self.daemon = False
+        self.greenlet: Any = None
+        self.job: Callable[[], None] | None = None
+        #: What it is blocked in.
+        self.parker: Parker | None = None
+        #: To be raised where it is blocked.
+        self.error: BaseException | None = None
+        #: What the core keeps per activity.
+        self.state: Any = None
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Parker:
+    """Blocks a fiber until another one wakes it."""
+
+    __slots__ = ("_fiber", "_hub", "_woken")
+
+    def __init__(self, hub: "Hub") -> None:
+        self._hub = hub
+        self._fiber: Fiber | None = None
+        self._woken = False
+
+    def wait(self, timeout: float | None) -> bool:
+        """Block until woken, at most *timeout* seconds; False when time ran out."""
+        hub = self._hub
+        hub.check_thread()
+        if not self._woken and (timeout is None or timeout > 0 or hub.order is not None):
+            self._fiber = hub.current
+            try:
+                hub.block(self, timeout)
+            finally:
+                self._fiber = None
+        return self._woken
+
+    def wake(self) -> None:
+        """Let it go on; once is enough."""
+        self._woken = True
+        self.release()
+
+    def release(self) -> None:
+        """Its fiber can run again, if one is blocked in this."""
+        fiber, self._fiber = self._fiber, None
+        if fiber is not None:
+            self._hub.ready.append(fiber)
+
+
+class Hub:
+    """The fibers of one thread, which is the one that makes it."""
+
+    def __init__(self, clock: Clock, order: Order | None = None) -> None:
+        self.clock = clock
+        self.order = order
+        self.main = Fiber("the main program")
+        self.main.greenlet = getcurrent()
+        self.current = self.main
+        #: Those that can run; the first one does, unless the order says otherwise.
+        self.ready: deque[Fiber] = deque()
+        self._thread = threading.get_ident()
+        self._fibers: set[Fiber] = set()
+        self._free: list[Fiber] = []
+        self._timeouts: list[tuple[float, int, Parker]] = []
+        self._numbers = itertools.count()
+        self._closing = False
+
+    def check_thread(self) -> None:
+        """UnsupportedError where another thread calls."""
+        if threading.get_ident() != self._thread:
+            raise UnsupportedError(
+                "dummy", "use from a second thread: everything that it runs shares the thread that opened it"
+            )
+
+    def parker(self) -> Parker:
+        """What blocks a fiber."""
+        return Parker(self)
+
+    def sleep(self, seconds: float) -> None:
+        """Block the calling fiber so long."""
+        Parker(self).wait(seconds)
+
+    def run(self, job: Callable[[], None], name: str, *, daemon: bool = False) -> None:
+        """
+        Start *job* in a fiber of its own.
+
+        Without an order it runs at once, until it first blocks; *job* never raises.
+        """
+        self.check_thread()
+        fiber = self._free.pop() if self._free else self._new_fiber()
+        fiber.job, fiber.name, fiber.daemon = job, name, daemon
+        if self.order is None:
+            self.ready.appendleft(self.current)
+            self._switch(fiber)
+        else:
+            self.ready.append(fiber)
+            self.pause()
+
+    def pause(self) -> None:
+        """A point where another fiber may go on."""
+        if self.order is not None:
+            self.ready.append(self.current)
+            self._switch(self._next())
+
+    def drain(self) -> None:
+        """Let the others run until none of them can."""
+        self.check_thread()
+        while self.ready:
+            self.ready.append(self.current)
+            self._switch(self.ready.popleft() if self.order is None else self._next())
+
+    def block(self, parker: Parker, timeout: float | None) -> None:
+        """Let others run until *parker* is released, at the latest after *timeout* seconds."""
+        fiber = self.current
+        if timeout is not None:
+            heapq.heappush(self._timeouts, (self.clock.now() + timeout, next(self._numbers), parker))
+        fiber.parker = parker
+        try:
+            self._switch(self._next())
+        finally:
+            fiber.parker = None
+
+    def close(self) -> None:
+        """End every fiber; those that are blocked get an ExecutorClosedError."""
+        self.drain()
+        self._closing = True
+        for fiber in tuple(self._fibers):
+            if fiber.parker is not None:
+                fiber.error = ExecutorClosedError("the dummy backend was closed")
+            while not fiber.greenlet.dead:  # it may block again while it ends
+                self._switch(fiber)
+                self.current = self.main
+        self._fibers.clear()
+        self._free.clear()
+        self._timeouts.clear()
+
+    # Switching.
+
+    def _new_fiber(self) -> Fiber:
+        fiber = Fiber("")
+        fiber.greenlet = greenlet(self._life, self.main.greenlet)
+        self._fibers.add(fiber)
+        return fiber
+
+    def _life(self) -> None:
+        """A fiber runs one job after the other: to make one costs more than to run a short job."""
+        fiber = self.current
+        while fiber.job is not None:
+            fiber.job()
+            fiber.job = None
+            swap_activity()
+            self._free.append(fiber)
+            self._switch(self._next())
+
+    def _switch(self, fiber: Fiber) -> None:
+        me = self.current
+        if fiber is not me:
+            self.current = fiber
+            me.state = swap_activity(fiber.state)
+            if self.order is not None:
+                self.order.switched(fiber)
+            fiber.greenlet.switch()
+        if me.error is not None:
+            error, me.error = me.error, None
+            raise error
+
+    def _next(self) -> Fiber:
+        """The one that runs next; lets time pass where nobody can run."""
+        if self._timeouts and self.clock.runs:
+            self._release_late(self.clock.now())
+        while not self.ready:
+            if self._closing:
+                return self.main
+            while self._timeouts and self._timeouts[0][2]._fiber is None:
+                heapq.heappop(self._timeouts)
+            if not self._timeouts:
+                self._tell_deadlock()
+                break
+            when = self._timeouts[0][0]
+            self.clock.wait_until(when)
+            self._release_late(max(when, self.clock.now()))
+        return self.ready.popleft() if self.order is None else self.order.choose(self.ready)
+
+    def _release_late(self, now: float) -> None:
+        while self._timeouts and self._timeouts[0][0] <= now:
+            heapq.heappop(self._timeouts)[2].release()
+
+    # Deadlocks.
+
+    def _tell_deadlock(self) -> None:
+        """Everybody who is blocked gets the error, the main program first; what is there to serve may stay."""
+        blocked = [fiber for fiber in (self.main, *self._fibers) if fiber.parker is not None and not fiber.daemon]
+        graph = {f"{fiber.name}, at {place(fiber)}": purpose(fiber) for fiber in blocked}
+        for fiber in blocked:
+            fiber.error = DeadlockError("nothing can ever run again: everybody waits", graph=graph)
+            fiber.parker.release()
