@@ -75,10 +75,6 @@ class Order(Protocol):
         """Take one of the *fibers* that can run."""
         ...
 
-    def switched(self, fiber: "Fiber") -> None:
-        """It is *fiber* that runs from here on."""
-        ...
-
 
 class Fiber:
     """Something that runs, until it blocks."""
@@ -149,11 +145,13 @@ class Hub:
         #: Those that can run; the first one does, unless the order says otherwise.
         self.ready: deque[Fiber] = deque()
         self._thread = threading.get_ident()
-        self._fibers: set[Fiber] = set()
+        self._fibers: list[Fiber] = []
         self._free: list[Fiber] = []
         self._timeouts: list[tuple[float, int, Parker]] = []
         self._numbers = itertools.count()
         self._closing = False
+        #: Where it is recorded who ran, and where it was interrupted; None: nowhere.
+        self.steps: list[tuple[str, str]] | None = None
 
     def check_thread(self) -> None:
         """UnsupportedError where another thread calls."""
@@ -229,7 +227,7 @@ class Hub:
     def _new_fiber(self) -> Fiber:
         fiber = Fiber("")
         fiber.greenlet = greenlet(self._life, self.main.greenlet)
-        self._fibers.add(fiber)
+        self._fibers.append(fiber)
         return fiber
 
     def _life(self) -> None:
@@ -247,8 +245,8 @@ class Hub:
         if fiber is not me:
             self.current = fiber
             me.state = swap_activity(fiber.state)
-            if self.order is not None:
-                self.order.switched(fiber)
+            if self.steps is not None:
+                self.steps.append((me.name, place(me) if me.job or me is self.main else "its end"))
             fiber.greenlet.switch()
         if me.error is not None:
             error, me.error = me.error, None

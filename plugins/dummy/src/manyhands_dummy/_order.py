@@ -19,6 +19,3 @@ class RandomOrder:
         fiber = fibers[at]
         del fibers[at]
         return fiber
-
-    def switched(self, fiber: Fiber) -> None:
-        pass

@@ -1,5 +1,6 @@
 """Where a fiber stands, and what for, as its stack tells it."""
 
+import sys
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,8 @@ def purpose(fiber: "Fiber") -> str:
             holders = ", ".join(map(str, machine.holders()))
             return f"a {type(machine).__name__.lower()}" + (f" that {holders} has" if holders else "")
         if frame.f_code.co_name == "_wait" and "parker" in known:
-            return f"the result of {known['self']!r}"
+            future = known["self"]
+            return f"the result of task {future.id} ({future.name})" if hasattr(future, "id") else "a result"
     return "something else"
 
 
@@ -36,8 +38,6 @@ def _frames(fiber: "Fiber") -> "list[FrameType]":
     """Its stack, innermost first."""
     frame: Any = fiber.greenlet.gr_frame
     if frame is None and fiber.greenlet is getcurrent():
-        import sys
-
         frame = sys._getframe(1)
     frames = []
     while frame is not None:
