@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from threading import BrokenBarrierError as BrokenBarrierError
     from typing import Any
 
+    from ._here import ActivityState as ActivityState, activity_slot as activity_slot
     from ._log import *
     from .backend import *
     from .commands import *
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 #: Where each public name lives.
 _HOMES = {
     "_log": "get_logger",
+    "_here": "ActivityState activity_slot",
     "errors": """
         BackendLoadError CommandError CommandTimeoutError ConfigError DeadlockError ExecutorBrokenError
         ExecutorClosedError InitializerError ManyhandsError ManyhandsWarning ProtocolError RemoteError ResourceError

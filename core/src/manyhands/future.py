@@ -399,11 +399,12 @@ def _tell(waiters: list[Any], future: Future[Any]) -> None:
 
 
 def _call_back(future: Future[Any]) -> None:
-    """Call the callbacks of *future*, or leave that to the loop below if this thread is in it."""
-    if here.deliveries is not None:
-        here.deliveries.append(future)
+    """Call the callbacks of *future*, or leave that to the loop below if this activity is in it."""
+    activity = here.activity
+    if activity.deliveries is not None:
+        activity.deliveries.append(future)
         return
-    queue = here.deliveries = deque([future])
+    queue = activity.deliveries = deque([future])
     try:
         while queue:
             future = queue.popleft()
@@ -418,4 +419,4 @@ def _call_back(future: Future[Any]) -> None:
                 except BaseException:  # a callback is a guest in this thread; the standard library logs the same
                     LOGGER.exception("exception calling callback for %r", future)
     finally:
-        here.deliveries = None
+        activity.deliveries = None

@@ -46,7 +46,7 @@ class Worker:
 
     def settle(self) -> None:
         """Make this the worker of the calling thread."""
-        here.worker = self
+        here.activity.worker = self
 
     def announce(self) -> None:
         """Tell observers that it has started."""
@@ -64,7 +64,7 @@ class Worker:
 
 def current_worker() -> Worker:
     """The worker of this thread; one is made for a thread that is nobody's worker yet."""
-    worker: Worker | None = here.worker
+    worker: Worker | None = here.activity.worker
     if worker is None:
         worker = Worker(threading.current_thread().name)
         worker.settle()
@@ -78,13 +78,13 @@ def current_task() -> "Task[Any] | None":
     It has ``id``, ``name``, ``attempt`` and ``cancel_requested``; a long task looks at the last
     now and then and returns early when somebody asks it to.
     """
-    worker: Worker | None = here.worker
+    worker: Worker | None = here.activity.worker
     return None if worker is None else worker.task
 
 
 def enter_backend(backend: Any) -> None:
     """Make *backend* the current one of this thread."""
-    here.backend = backend
+    here.activity.backend = backend
 
 
 def current_backend() -> Any:
@@ -95,7 +95,7 @@ def current_backend() -> Any:
         RuntimeError: this is neither a task nor an activity.
     """
     task = current_task()
-    backend = here.backend if task is None else task._executor.backend
+    backend = here.activity.backend if task is None else task._executor.backend
     if backend is None:
         raise RuntimeError("there is no current backend: this is neither a task nor an activity of one")
     return backend

@@ -7,7 +7,7 @@ from typing import Any
 
 from manyhands import ExecutorOptions, InitializerError, Runnable, Worker, get_logger
 
-from ._hub import Hub
+from ._hub import Fiber, Hub
 
 __all__ = ["DummyEngine"]
 
@@ -15,6 +15,19 @@ log = get_logger("manyhands.dummy")
 
 #: Failures of the initializer in a row after which the executor is broken.
 _MOST_START_FAILURES = 3
+
+
+class FiberWorker(Worker):
+    """A worker with the fiber that it is."""
+
+    __slots__ = ("fiber", "given")
+
+    fiber: Fiber
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        #: The task that a submitter has for it.
+        self.given: Runnable | None = None
 
 
 class DummyEngine:
@@ -29,8 +42,8 @@ class DummyEngine:
         self._ages = itertools.count()
         #: Tasks that wait, the highest priority first, and among equals the oldest.
         self._waiting: list[tuple[int, int, Runnable]] = []
-        self._workers: dict[Worker, int] = {}
-        self._free: list[Worker] = []
+        self._workers: dict[FiberWorker, None] = {}
+        self._free: list[FiberWorker] = []
         self._closers: list[Any] = []
         self._failures = 0
         self._broken: InitializerError | None = None
@@ -46,8 +59,13 @@ class DummyEngine:
         if self._cancelling:
             task.cancel()
             return
-        heapq.heappush(self._waiting, (-task.options.priority, next(self._ages), task))
-        self._grow()
+        if self._free:  # so nothing waits
+            worker = self._free.pop()
+            worker.given = task
+            self._hub.enter(worker.fiber)
+        else:
+            heapq.heappush(self._waiting, (-task.options.priority, next(self._ages), task))
+            self._grow()
 
     def stop(self, task: Runnable, *, kill: bool) -> bool:
         """A running task is stopped by nobody: it would have to be the one that runs."""
@@ -57,14 +75,10 @@ class DummyEngine:
         self._size = n
         self._grow()
         while self._free and len(self._workers) > n:
-            self._leave(self._free.pop())
+            self._hub.enter(self._free.pop().fiber)
 
-    def workers(self) -> tuple[Worker, ...]:
+    def workers(self) -> "tuple[FiberWorker, ...]":
         return tuple(self._workers)
-
-    def drain(self) -> None:
-        """Let everything run that can; for callers that are about to block the whole thread."""
-        self._hub.drain()
 
     def close(self, *, cancel: bool, deadline: float | None) -> bool:
         self._ended = True
@@ -73,7 +87,7 @@ class DummyEngine:
             for _, _, task in self._take_all():
                 task.cancel()
         while self._free:
-            self._leave(self._free.pop())
+            self._hub.enter(self._free.pop().fiber)
         until = None if deadline is None else self._hub.clock.now() + deadline
         while self._workers:
             left = None if until is None else until - self._hub.clock.now()
@@ -90,41 +104,51 @@ class DummyEngine:
         """Have a worker for each task that waits, as far as the size permits."""
         while self._waiting and (self._free or len(self._workers) < self._size):
             if self._free:
-                worker = self._free.pop()
+                self._hub.enter(self._free.pop().fiber)
             else:
-                worker = Worker(f"{self._prefix}_{next(self._numbers)}")
-                self._workers[worker] = 0
-            self._hub.run(partial(self._work, worker), worker.name)
+                worker = FiberWorker(f"{self._prefix}_{next(self._numbers)}")
+                self._workers[worker] = None
+                self._hub.run(partial(self._work, worker), worker.name)
 
-    def _work(self, worker: Worker) -> None:
+    def _work(self, worker: "FiberWorker") -> None:
+        worker.fiber = self._hub.current
         worker.settle()
-        if worker.state == "starting":
-            if not self._initialize(worker):
-                return
-            worker.announce()
-        most = self._options.max_tasks_per_worker
-        while self._waiting and len(self._workers) <= self._size:
-            task = heapq.heappop(self._waiting)[-1]
-            self._hub.current.name = f"task {task.id} ({task.name})"
+        if not self._initialize(worker):
+            return
+        worker.announce()
+        most, done = self._options.max_tasks_per_worker, 0
+        while done != most:
+            task = self._take(worker)
+            if task is None:
+                break
             task.run(worker)
             del task
-            self._workers[worker] += 1
-            if most is not None and self._workers[worker] >= most:
-                self._leave(worker)
-                self._grow()
-                return
-        if self._ended or len(self._workers) > self._size:
-            self._leave(worker)
-        else:
-            self._free.append(worker)
+            done += 1
+        self._leave(worker)
+        self._grow()
 
-    def _leave(self, worker: Worker) -> None:
+    def _take(self, worker: "FiberWorker") -> Runnable | None:
+        """The next task; None when the worker is to end."""
+        while True:
+            task, worker.given = worker.given, None
+            if task is not None:
+                return task
+            if len(self._workers) > self._size:
+                return None
+            if self._waiting:
+                return heapq.heappop(self._waiting)[-1]
+            if self._ended:
+                return None
+            self._free.append(worker)
+            self._hub.leave()
+
+    def _leave(self, worker: "FiberWorker") -> None:
         del self._workers[worker]
         worker.farewell(0)
         while not self._workers and self._closers:
             self._closers.pop().wake()
 
-    def _initialize(self, worker: Worker) -> bool:
+    def _initialize(self, worker: "FiberWorker") -> bool:
         try:
             if self._options.initializer is not None:
                 self._options.initializer(*self._options.initargs)
@@ -134,7 +158,7 @@ class DummyEngine:
         self._failures = 0
         return True
 
-    def _initializer_failed(self, worker: Worker, error: BaseException) -> None:
+    def _initializer_failed(self, worker: "FiberWorker", error: BaseException) -> None:
         self._failures += 1
         log.warning("worker.initializer_failed", worker=worker.name, error=repr(error), failures=self._failures)
         if self._failures >= _MOST_START_FAILURES:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from greenlet import getcurrent, greenlet
 
-from manyhands import DeadlockError, ExecutorClosedError, UnsupportedError, swap_activity
+from manyhands import ActivityState, DeadlockError, ExecutorClosedError, UnsupportedError, activity_slot
 
 from ._places import place, purpose
 
@@ -79,11 +79,10 @@ class Order(Protocol):
 class Fiber:
     """Something that runs, until it blocks."""
 
-    __slots__ = ("daemon", "error", "greenlet", "job", "name", "parker", "state")
+    __slots__ = ("_name", "daemon", "error", "greenlet", "job", "parker", "state")
 
     def __init__(self, name: str) -> None:
-        #: What errors and traces call it.
-        self.name = name
+        self._name = name
         #: Whether it only serves others.
         self.daemon = False
         self.greenlet: Any = None
@@ -93,7 +92,14 @@ class Fiber:
         #: To be raised where it is blocked.
         self.error: BaseException | None = None
         #: What the core keeps per activity.
-        self.state: Any = None
+        self.state = ActivityState()
+
+    @property
+    def name(self) -> str:
+        """What errors and traces call it."""
+        worker = self.state.worker
+        task = None if worker is None else worker.task
+        return self._name if task is None else f"task {task.id} ({task.name})"
 
     def __repr__(self) -> str:
         return self.name
@@ -150,6 +156,8 @@ class Hub:
         self._timeouts: list[tuple[float, int, Parker]] = []
         self._numbers = itertools.count()
         self._closing = False
+        self._slot = activity_slot()
+        self.main.state = self._slot["activity"]
         #: Where it is recorded who ran, and where it was interrupted; None: nowhere.
         self.steps: list[tuple[str, str]] | None = None
 
@@ -176,13 +184,21 @@ class Hub:
         """
         self.check_thread()
         fiber = self._free.pop() if self._free else self._new_fiber()
-        fiber.job, fiber.name, fiber.daemon = job, name, daemon
+        fiber.job, fiber._name, fiber.daemon, fiber.state = job, name, daemon, ActivityState()
+        self.enter(fiber)
+
+    def enter(self, fiber: Fiber) -> None:
+        """Have *fiber*, which is free, go on before the caller does, where no order says otherwise."""
         if self.order is None:
             self.ready.appendleft(self.current)
             self._switch(fiber)
         else:
             self.ready.append(fiber)
             self.pause()
+
+    def leave(self) -> None:
+        """Let others run until somebody has the caller, who is free from here on, go on."""
+        self._switch(self._next())
 
     def pause(self) -> None:
         """A point where another fiber may go on."""
@@ -236,7 +252,6 @@ class Hub:
         while fiber.job is not None:
             fiber.job()
             fiber.job = None
-            swap_activity()
             self._free.append(fiber)
             self._switch(self._next())
 
@@ -244,7 +259,7 @@ class Hub:
         me = self.current
         if fiber is not me:
             self.current = fiber
-            me.state = swap_activity(fiber.state)
+            self._slot["activity"] = fiber.state
             if self.steps is not None:
                 self.steps.append((me.name, place(me) if me.job or me is self.main else "its end"))
             fiber.greenlet.switch()
