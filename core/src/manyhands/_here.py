@@ -10,7 +10,7 @@ __all__ = ["ActivityState", "here", "activity_slot"]
 class ActivityState:
     """What the core keeps for each activity."""
 
-    __slots__ = ("backend", "deliveries", "worker")
+    __slots__ = ("__weakref__", "backend", "deliveries", "worker")
 
     def __init__(self) -> None:
         #: The worker that it is.

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Mailbox", "ThreadParker", "wait_limit"]
+__all__ = ["Mailbox", "ParkedEvent", "ThreadParker", "wait_limit"]
 
 
 def wait_limit(timeout: float | None) -> float | None:
@@ -26,8 +26,13 @@ class ThreadParker:
         self._lock = threading.Lock()
         self._lock.acquire()
 
-    def wait(self, timeout: float | None) -> bool:
-        """Block until woken, at most *timeout* seconds; False when time ran out."""
+    def wait(self, timeout: float | None, *, outside: bool = False) -> bool:
+        """
+        Block until woken, at most *timeout* seconds; False when time ran out.
+
+        Args:
+            outside: Whoever wakes it may be none of the backend's own; for backends that tell deadlocks.
+        """
         limit = wait_limit(timeout)
         return self._lock.acquire(timeout=-1 if limit is None else max(0.0, limit))
 
@@ -44,8 +49,9 @@ class Mailbox:
     an item: so one of the two sees the other.
     """
 
-    def __init__(self, make_parker: Callable[[], Any] = ThreadParker) -> None:
+    def __init__(self, make_parker: Callable[[], Any] = ThreadParker, *, outside: bool = False) -> None:
         self._make_parker = make_parker
+        self._outside = outside
         self._items: deque[Any] = deque()
         self._parked: deque[Any] = deque()
 
@@ -67,8 +73,41 @@ class Mailbox:
             parker = self._make_parker()
             self._parked.append(parker)
             try:
-                if not self._items and not parker.wait(timeout) and not self._items:
+                if not self._items and not parker.wait(timeout, outside=self._outside) and not self._items:
                     raise TimeoutError
             finally:
                 self._parked.clear()
         return self._items.popleft()
+
+
+class ParkedEvent:
+    """The event that a waiter of the standard library waits on, blocking it as its backend does."""
+
+    def __init__(self, make_parker: Callable[[], Any], *, outside: bool) -> None:
+        self._make_parker = make_parker
+        self._outside = outside
+        self._parker: Any = None
+        self._flag = False
+
+    def is_set(self) -> bool:
+        """Whether it is set."""
+        return self._flag
+
+    def set(self) -> None:
+        """Set it and wake the one that waits."""
+        self._flag = True
+        parker = self._parker
+        if parker is not None:
+            parker.wake()
+
+    def clear(self) -> None:
+        """Unset it."""
+        self._flag = False
+        self._parker = None
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set, at most *timeout* seconds; returns whether it is."""
+        parker = self._parker = self._make_parker()
+        if not self._flag:
+            parker.wait(wait_limit(timeout), outside=self._outside)
+        return self._flag

@@ -20,7 +20,9 @@ here holds nothing, so an interrupt at any point leaves nothing locked.
 
 import concurrent.futures
 import os
+import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, InvalidStateError
@@ -35,7 +37,7 @@ from concurrent.futures._base import (
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ._here import here
-from ._parking import ThreadParker, wait_limit
+from ._parking import ParkedEvent, ThreadParker, wait_limit
 from .errors import SerializationError
 
 __all__ = ["Future"]
@@ -70,6 +72,22 @@ class _Followers:
         self.condition: threading.Condition | None = None
         self.waiters: list[Any] = []
         self.told = False
+
+
+class _Waiters(list[Any]):
+    """Those waiters of the standard library that block as their backend does."""
+
+    def __init__(self, parker_type: Callable[[], Any]) -> None:
+        super().__init__()
+        self._parker_type = parker_type
+
+    def append(self, waiter: Any) -> None:
+        if not isinstance(waiter.event, ParkedEvent):
+            # The caller holds the condition of each of these futures, so none of them ends meanwhile.
+            futures = sys._getframe(1).f_locals.get("fs")
+            outside = futures is None or not all(isinstance(future, Future) for future in futures)
+            waiter.event = ParkedEvent(self._parker_type, outside=outside)
+        super().append(waiter)
 
 
 class _Slotted(type):
@@ -113,7 +131,6 @@ class Future(concurrent.futures.Future[T], metaclass=_Slotted):
 
         @property
         def _condition(self) -> threading.Condition:
-            self._end_here()
             followers = self._followed()
             if followers.condition is None:
                 fresh = threading.Condition()
@@ -126,7 +143,10 @@ class Future(concurrent.futures.Future[T], metaclass=_Slotted):
 
         @property
         def _waiters(self) -> list[Any]:
-            return self._followed().waiters
+            followers, parker_type = self._followed(), self._parker_type()
+            if parker_type is not ThreadParker and not isinstance(followers.waiters, _Waiters):
+                followers.waiters = _Waiters(parker_type)
+            return followers.waiters
 
         @property
         def _state(self) -> str:
@@ -225,19 +245,14 @@ class Future(concurrent.futures.Future[T], metaclass=_Slotted):
         """Makes what blocks whoever waits for it."""
         return ThreadParker
 
-    def _end_here(self) -> None:
-        """Where everything shares the calling thread: whoever asks is about to block that, so come to the end before."""
-        if self._phase == PENDING and self._parker_type() is not ThreadParker:
-            try:
-                self._wait(None)
-            except CancelledError:
-                return
+    def _monotonic(self) -> float:
+        """The clock that waiting for it is counted on, in seconds."""
+        return time.monotonic()
 
     def __await__(self) -> Generator[Any, None, T]:
         """Await it in asyncio; cancelling the awaiting coroutine cancels it."""
         import asyncio
 
-        self._end_here()
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         loop = waiter.get_loop()
 
@@ -251,7 +266,7 @@ class Future(concurrent.futures.Future[T], metaclass=_Slotted):
             except RuntimeError:  # the loop is closed: nobody waits any more
                 return
 
-        if not self.done():
+        if self._phase == PENDING:
             self.add_done_callback(on_done)
             try:
                 yield from waiter

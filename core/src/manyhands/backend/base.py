@@ -1,12 +1,13 @@
 """Backend: the whole vocabulary, derived from the few things that a plugin gives."""
 
 import atexit
+import math
 import os
 import threading
 import time
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, ParamSpec, Self, TypeVar
@@ -96,6 +97,27 @@ class Backend(ABC, Generic[OptionsT]):
     def parker_type(self) -> Callable[[], Any]:
         """Makes what blocks a calling activity until another one wakes it: ``wait(timeout) -> bool``, ``wake()``."""
         return ThreadParker
+
+    def wait_ready(
+        self, descriptors: Mapping[int, int], timeout: float | None = None, *, local: bool = False
+    ) -> list[tuple[int, int]]:
+        """
+        Block the calling activity until one of *descriptors* is ready.
+
+        Args:
+            descriptors: File descriptors, with the events of :mod:`select` that each is watched for.
+            timeout: Seconds to wait at most; None waits without limit.
+            local: Only activities of this backend can make them ready.
+
+        Returns:
+            Those that are ready, with their events, as :meth:`select.poll.poll` gives them.
+        """
+        import select
+
+        poller = select.poll()
+        for descriptor, events in descriptors.items():
+            poller.register(descriptor, events)
+        return poller.poll(None if timeout is None else max(0, math.ceil(timeout * 1000)))
 
     def default_workers(self) -> int:
         """How many workers an executor has when nobody says: the standard library's numbers."""

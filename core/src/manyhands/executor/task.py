@@ -215,7 +215,7 @@ class Task(Future[T]):
         """See :meth:`Future.cancel`. Waiters are told at once, not when a worker meets it."""
         if self._cancel(CANCELLED_AND_NOTIFIED) or self.cancelled():
             return True
-        if not running or self.done():
+        if not running or self._phase is not PENDING:
             return False
         self.cancel_requested = True
         try:
@@ -241,6 +241,16 @@ class Task(Future[T]):
         parker_type: Callable[[], Any] = self._executor._pool.parker_type
         return parker_type
 
+    def _monotonic(self) -> float:
+        return self._executor.backend.monotonic()  # type: ignore[no-any-return]
+
+    def done(self) -> bool:
+        """Whether it was cancelled or is finished."""
+        if self._phase is PENDING and self._executor._pool.parker_type is not ThreadParker:
+            # Who asks again and again would keep the one thread that there is from running it.
+            self._executor.backend.sleep(0)
+        return self._phase is not PENDING
+
     def _wait(self, timeout: float | None) -> None:
         pool = self._executor._pool
         if pool.parker_type is ThreadParker and (timeout is None or timeout > 0):
@@ -256,7 +266,7 @@ class Task(Future[T]):
         @property
         def _condition(self) -> Any:
             # Asked for by ``wait`` and ``as_completed``: the caller is about to block.
-            if not self.done():
+            if self._phase is PENDING:
                 self._executor._pool.lend_till_done()
             return super()._condition
 

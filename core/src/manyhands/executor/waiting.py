@@ -4,7 +4,7 @@ import concurrent.futures
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION
-from concurrent.futures._base import DoneAndNotDoneFutures
+from concurrent.futures._base import PENDING, DoneAndNotDoneFutures
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
@@ -47,7 +47,7 @@ def wait(
                 break
     except TimeoutError:
         pass
-    done |= {future for future in futures if future.done()}
+    done |= {future for future in futures if future._phase != PENDING}  # type: ignore[attr-defined]
     return DoneAndNotDoneFutures(done, futures - done)
 
 
@@ -70,42 +70,40 @@ def as_completed(
 
 def _ended(futures: set[_AnyFuture[T]], limit: float | None) -> Iterator[_AnyFuture[T]]:
     """Each of our *futures* as it ends; TimeoutError after *limit* seconds."""
-    deadline = None if limit is None else time.monotonic() + limit
-    return _each_ended(futures, deadline)
+    kinds = {future._parker_type(): future._monotonic for future in futures}  # type: ignore[attr-defined]
+    # To block a thread will do, unless a backend knows better.
+    parker_type = next((kind for kind in kinds if kind is not ThreadParker), ThreadParker)
+    monotonic = kinds.get(parker_type, time.monotonic)
+    deadline = None if limit is None else monotonic() + limit
+    ended = Mailbox(parker_type, outside=len(kinds) > 1)
+    return _each_ended(futures, ended, lambda: None if deadline is None else deadline - monotonic())
 
 
-def _each_ended(futures: set[Any], deadline: float | None) -> Iterator[Any]:
-    ended = Mailbox(_parker_type(futures))
+def _each_ended(futures: set[Any], ended: Mailbox, time_left: Callable[[], float | None]) -> Iterator[Any]:
     left = total = len(futures)
     try:
         for future in futures:
             future._follow(ended.put)
         future = None
         while left:
-            ended_now = [_next(ended, futures, f"{left} (of {total}) futures unfinished", deadline)]
+            ended_now = [_next(ended, futures, f"{left} (of {total}) futures unfinished", time_left)]
             futures.discard(ended_now[0])
             left -= 1
             yield ended_now.pop()  # who is done with a future shall be able to free it
     finally:
         for future in futures:
-            if not future.done():
+            if future._phase == PENDING:
                 future._unfollow(ended.put)
 
 
-def _next(ended: Mailbox, futures: set[Any], unfinished: str, deadline: float | None) -> Any:
+def _next(ended: Mailbox, futures: set[Any], unfinished: str, time_left: Callable[[], float | None]) -> Any:
     if ended:
         return ended.get()
     try:
         with _lending(futures):
-            return ended.get(None if deadline is None else deadline - time.monotonic())
+            return ended.get(time_left())
     except TimeoutError:
         raise TimeoutError(unfinished) from None
-
-
-def _parker_type(futures: set[Any]) -> Callable[[], Any]:
-    """What blocks a thread will do, unless one of the futures knows better."""
-    kinds = {future._parker_type() for future in futures}
-    return next((kind for kind in kinds if kind is not ThreadParker), ThreadParker)
 
 
 def _lending(futures: set[Any]) -> AbstractContextManager[object]:

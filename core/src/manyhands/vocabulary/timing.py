@@ -109,7 +109,7 @@ class Clock:
             if self._closed:
                 return False
             if len(self._entries) >= self._sweep_at:
-                self._entries = [item for item in self._entries if not item[2].done()]
+                self._entries = [item for item in self._entries if item[2]._phase == PENDING]
                 heapq.heapify(self._entries)
                 self._sweep_at = max(_SWEEP, 2 * len(self._entries))
             heapq.heappush(self._entries, (due, next(self._numbers), entry))
@@ -157,7 +157,7 @@ class Clock:
 
     def _left(self) -> float | None:
         """Seconds until the first entry is due; None when there is none."""
-        while self._entries and self._entries[0][2].done():
+        while self._entries and self._entries[0][2]._phase != PENDING:
             heapq.heappop(self._entries)
         return self._entries[0][0] - self._backend.monotonic() if self._entries else None
 
@@ -193,6 +193,9 @@ class Series(Future[None]):
     def _parker_type(self) -> Callable[[], Any]:
         return self._clock.parker_type
 
+    def _monotonic(self) -> float:
+        return self._clock.monotonic()
+
     def begin(self) -> Task[Any] | None:
         """The task of the next call; None when it was cancelled meanwhile."""
         call, context = self._call, self._context
@@ -211,7 +214,7 @@ class Series(Future[None]):
 
     def _call_ended(self, task: Future[Any]) -> None:
         self._task = None
-        if self.done():
+        if self._phase != PENDING:
             return
         if task.cancelled():
             self.cancel()

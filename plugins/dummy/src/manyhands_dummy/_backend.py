@@ -1,13 +1,16 @@
 """The class that the entry point names."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 from manyhands import Activity, Backend, Capabilities, ExecutorOptions, LocalHost
 
 from ._activity import DummyActivity
 from ._engine import DummyEngine
-from ._hub import Hub, RealClock, VirtualClock
+from ._clocks import RealClock, VirtualClock
+from ._hub import Hub
+from ._local import Local
 from ._options import DummyOptions
 from ._order import RandomOrder
 
@@ -21,7 +24,7 @@ class _Mutex:
         self._hub = hub
 
     def __enter__(self) -> None:
-        self._hub.check_thread()
+        self._hub.caller()
         self._hub.pause()
 
     def __exit__(self, *_: object) -> None:
@@ -68,6 +71,15 @@ class DummyBackend(Backend[DummyOptions]):
     @property
     def parker_type(self) -> Callable[[], Any]:
         return self._hub.parker
+
+    @cached_property
+    def local(self) -> type:  # type: ignore[override]
+        return type("local", (Local,), {"_hub": self._hub, "__slots__": (), "__doc__": Local.__doc__})
+
+    def wait_ready(
+        self, descriptors: Mapping[int, int], timeout: float | None = None, *, local: bool = False
+    ) -> list[tuple[int, int]]:
+        return self._hub.wait_ready(descriptors, timeout, local=local)
 
     def close(self, *, cancel: bool = False) -> None:
         super().close(cancel=cancel)

@@ -2,8 +2,11 @@
 
 import heapq
 import itertools
-from functools import partial
+import math
+from sys import modules
 from typing import Any
+
+from greenlet import getcurrent
 
 from manyhands import ExecutorOptions, InitializerError, Runnable, Worker, get_logger
 
@@ -15,6 +18,8 @@ log = get_logger("manyhands.dummy")
 
 #: Failures of the initializer in a row after which the executor is broken.
 _MOST_START_FAILURES = 3
+#: So many tasks in a row that never block may run before timeouts are looked at.
+_QUICK = 100
 
 
 class FiberWorker(Worker):
@@ -43,6 +48,7 @@ class DummyEngine:
         #: Tasks that wait, the highest priority first, and among equals the oldest.
         self._waiting: list[tuple[int, int, Runnable]] = []
         self._workers: dict[FiberWorker, None] = {}
+        #: Those without a task; while there is one, no task waits.
         self._free: list[FiberWorker] = []
         self._closers: list[Any] = []
         self._failures = 0
@@ -53,13 +59,32 @@ class DummyEngine:
     # The engine's face.
 
     def start(self, task: Runnable) -> None:
+        hub = self._hub
+        if self._free and hub.order is None and "asyncio.events" not in modules:
+            # ``Hub.enter`` in place: with the inner loop of ``_work`` this is all that a short task takes.
+            me = hub.current
+            if getcurrent() is not me.greenlet:
+                me = hub.caller()
+            worker = self._free.pop()
+            worker.given = task
+            hub.ready.appendleft(me)
+            hub.current = fiber = worker.fiber
+            hub.slot["activity"] = fiber.state
+            fiber.switch()
+            if me.error is not None:
+                hub.raise_error(me)
+        else:
+            self._start(task)
+
+    def _start(self, task: Runnable) -> None:
+        self._hub.caller()
         if self._broken is not None:
             task.withdraw()
             raise _again(self._broken)
         if self._cancelling:
             task.cancel()
             return
-        if self._free:  # so nothing waits
+        if self._free:
             worker = self._free.pop()
             worker.given = task
             self._hub.enter(worker.fiber)
@@ -108,26 +133,41 @@ class DummyEngine:
             else:
                 worker = FiberWorker(f"{self._prefix}_{next(self._numbers)}")
                 self._workers[worker] = None
-                self._hub.run(partial(self._work, worker), worker.name)
+                # No ``partial``: a call through C costs each switch as much again, for the stack that it takes.
+                self._hub.run(lambda worker=worker: self._work(worker), worker.name)
 
-    def _work(self, worker: "FiberWorker") -> None:
-        worker.fiber = self._hub.current
+    def _work(self, worker: FiberWorker) -> None:
+        hub = self._hub
+        worker.fiber = hub.current
         worker.settle()
         if not self._initialize(worker):
             return
         worker.announce()
-        most, done = self._options.max_tasks_per_worker, 0
-        while done != most:
-            task = self._take(worker)
-            if task is None:
-                break
+        left = self._options.max_tasks_per_worker or math.inf
+        ready, slot = hub.ready, hub.slot
+        while left and (task := self._take(worker)) is not None:
             task.run(worker)
-            del task
-            done += 1
+            left -= 1
+            if hub.order is None and left > _QUICK:
+                for _ in range(_QUICK):
+                    # ``_take`` in place, for one who has nothing to do but to wait for the next task.
+                    if self._waiting or self._ended or not ready:
+                        break
+                    self._free.append(worker)
+                    hub.current = fiber = ready.popleft()
+                    slot["activity"] = fiber.state
+                    fiber.switch()
+                    task = worker.given
+                    if task is None:
+                        break
+                    worker.given = None
+                    task.run(worker)
+                    left -= 1
+            task = None
         self._leave(worker)
         self._grow()
 
-    def _take(self, worker: "FiberWorker") -> Runnable | None:
+    def _take(self, worker: FiberWorker) -> Runnable | None:
         """The next task; None when the worker is to end."""
         while True:
             task, worker.given = worker.given, None
@@ -142,13 +182,13 @@ class DummyEngine:
             self._free.append(worker)
             self._hub.leave()
 
-    def _leave(self, worker: "FiberWorker") -> None:
+    def _leave(self, worker: FiberWorker) -> None:
         del self._workers[worker]
         worker.farewell(0)
         while not self._workers and self._closers:
             self._closers.pop().wake()
 
-    def _initialize(self, worker: "FiberWorker") -> bool:
+    def _initialize(self, worker: FiberWorker) -> bool:
         try:
             if self._options.initializer is not None:
                 self._options.initializer(*self._options.initargs)
@@ -158,7 +198,7 @@ class DummyEngine:
         self._failures = 0
         return True
 
-    def _initializer_failed(self, worker: "FiberWorker", error: BaseException) -> None:
+    def _initializer_failed(self, worker: FiberWorker, error: BaseException) -> None:
         self._failures += 1
         log.warning("worker.initializer_failed", worker=worker.name, error=repr(error), failures=self._failures)
         if self._failures >= _MOST_START_FAILURES:

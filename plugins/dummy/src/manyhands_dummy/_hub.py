@@ -3,69 +3,28 @@ The hub: who runs in the one thread there is, and who runs next.
 
 Everything that runs is a fiber: the main program, the tasks and the activities. A fiber that blocks
 picks the next one that can run and switches to it; there is no loop in between. When none can run,
-time passes until the next timeout; when there is none, nothing can ever happen: that is a deadlock,
-and the main program is told.
+time passes until the next timeout, or something comes from outside: from a descriptor, or from
+another thread that completes a future of its own. When neither can be, nothing can ever happen:
+that is a deadlock, and everybody who waits is told.
 """
 
 import heapq
 import itertools
 import threading
-import time
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
 
 from greenlet import getcurrent, greenlet
 
 from manyhands import ActivityState, DeadlockError, ExecutorClosedError, UnsupportedError, activity_slot
 
+from ._clocks import Clock
+from ._loops import Pump
+from ._outside import Outside, ready_now
 from ._places import place, purpose
 
-__all__ = ["Clock", "Fiber", "Hub", "Order", "RealClock", "VirtualClock"]
-
-
-class Clock(Protocol):
-    """What timeouts are counted on."""
-
-    #: Whether time passes while fibers run.
-    runs: bool
-
-    def now(self) -> float:
-        """Seconds."""
-        ...
-
-    def wait_until(self, when: float) -> None:
-        """Let time pass."""
-        ...
-
-
-class RealClock:
-    """The interpreter's monotonic clock."""
-
-    runs = True
-
-    def now(self) -> float:
-        return time.monotonic()
-
-    def wait_until(self, when: float) -> None:
-        seconds = when - time.monotonic()
-        if seconds > 0:
-            time.sleep(seconds)
-
-
-class VirtualClock:
-    """A clock that stands still while anybody can run, and then jumps."""
-
-    runs = False
-
-    def __init__(self) -> None:
-        self._now = 0.0
-
-    def now(self) -> float:
-        return self._now
-
-    def wait_until(self, when: float) -> None:
-        self._now = max(self._now, when)
+__all__ = ["Fiber", "Hub", "Order", "Parker"]
 
 
 class Order(Protocol):
@@ -79,27 +38,36 @@ class Order(Protocol):
 class Fiber:
     """Something that runs, until it blocks."""
 
-    __slots__ = ("_name", "daemon", "error", "greenlet", "job", "parker", "state")
+    __slots__ = ("daemon", "error", "greenlet", "job", "loop", "parker", "state", "switch", "title")
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, title: str, body: Any) -> None:
+        self.greenlet: Any = body
+        self.switch: Callable[[], object] = body.switch
+        self.begin(None, title, ActivityState())
+
+    def begin(
+        self, job: Callable[[], None] | None, title: str, state: ActivityState, *, daemon: bool = False
+    ) -> None:
+        """Become another activity, that runs *job*."""
+        #: What the core keeps per activity.
+        self.state = state
+        self.job = job
+        self.title = title
         #: Whether it only serves others.
-        self.daemon = False
-        self.greenlet: Any = None
-        self.job: Callable[[], None] | None = None
+        self.daemon = daemon
         #: What it is blocked in.
         self.parker: Parker | None = None
         #: To be raised where it is blocked.
         self.error: BaseException | None = None
-        #: What the core keeps per activity.
-        self.state = ActivityState()
+        #: The asyncio loop that runs in it.
+        self.loop: Any = None
 
     @property
     def name(self) -> str:
         """What errors and traces call it."""
         worker = self.state.worker
         task = None if worker is None else worker.task
-        return self._name if task is None else f"task {task.id} ({task.name})"
+        return self.title if task is None else f"task {task.id} ({task.name})"
 
     def __repr__(self) -> str:
         return self.name
@@ -108,83 +76,115 @@ class Fiber:
 class Parker:
     """Blocks a fiber until another one wakes it."""
 
-    __slots__ = ("_fiber", "_hub", "_woken")
+    __slots__ = ("_hub", "_woken", "fiber")
 
     def __init__(self, hub: "Hub") -> None:
         self._hub = hub
-        self._fiber: Fiber | None = None
+        #: The one that is blocked in this.
+        self.fiber: Fiber | None = None
         self._woken = False
 
-    def wait(self, timeout: float | None) -> bool:
-        """Block until woken, at most *timeout* seconds; False when time ran out."""
+    def wait(self, timeout: float | None, *, outside: bool = False) -> bool:
+        """
+        Block until woken, at most *timeout* seconds; False when time ran out.
+
+        Args:
+            outside: Another thread may be the one that wakes it.
+        """
         hub = self._hub
-        hub.check_thread()
-        if not self._woken and (timeout is None or timeout > 0 or hub.order is not None):
-            self._fiber = hub.current
+        fiber = hub.caller()
+        if not self._woken and (timeout is None or timeout > 0):
+            self.fiber = fiber
+            if outside:
+                hub.outside.expect(self)
             try:
-                hub.block(self, timeout)
+                hub.block(fiber, self, timeout)
             finally:
-                self._fiber = None
+                self.fiber = None
+                if outside:
+                    hub.outside.forget(self)
+        else:
+            hub.pause()
         return self._woken
 
     def wake(self) -> None:
-        """Let it go on; once is enough."""
+        """Let it go on; once is enough. The one call that may come from another thread."""
         self._woken = True
-        self.release()
+        if threading.get_ident() == self._hub.thread:
+            self.release()
+        else:
+            self._hub.outside.wake(self)
 
     def release(self) -> None:
         """Its fiber can run again, if one is blocked in this."""
-        fiber, self._fiber = self._fiber, None
+        fiber, self.fiber = self.fiber, None
         if fiber is not None:
             self._hub.ready.append(fiber)
+            self._hub.pump.attend()
 
 
 class Hub:
     """The fibers of one thread, which is the one that makes it."""
 
     def __init__(self, clock: Clock, order: Order | None = None) -> None:
-        self.clock = clock
-        self.order = order
-        self.main = Fiber("the main program")
-        self.main.greenlet = getcurrent()
+        self.clock: Final = clock
+        self.thread: Final = threading.get_ident()
+        self.main: Final = Fiber("the main program", getcurrent())
         self.current = self.main
         #: Those that can run; the first one does, unless the order says otherwise.
-        self.ready: deque[Fiber] = deque()
-        self._thread = threading.get_ident()
-        self._fibers: list[Fiber] = []
-        self._free: list[Fiber] = []
-        self._timeouts: list[tuple[float, int, Parker]] = []
-        self._numbers = itertools.count()
-        self._closing = False
-        self._slot = activity_slot()
-        self.main.state = self._slot["activity"]
+        self.ready: Final[deque[Fiber]] = deque()
+        self.timeouts: Final[list[tuple[float, int, Parker]]] = []
+        self.outside: Final = Outside()
+        self.pump: Final = Pump(self)
+        #: Whose turn it is, as the core sees it.
+        self.slot: Final = activity_slot()
+        self.main.state = self.slot["activity"]
+        self.order = order
         #: Where it is recorded who ran, and where it was interrupted; None: nowhere.
         self.steps: list[tuple[str, str]] | None = None
+        self._fibers: list[Fiber] = []
+        self._free: list[Fiber] = []
+        self._numbers = itertools.count()
+        self._closing = False
 
-    def check_thread(self) -> None:
-        """UnsupportedError where another thread calls."""
-        if threading.get_ident() != self._thread:
-            raise UnsupportedError(
-                "dummy", "use from a second thread: everything that it runs shares the thread that opened it"
-            )
+    def caller(self) -> Fiber:
+        """The fiber that calls; UnsupportedError in another thread."""
+        fiber = self.current
+        if getcurrent() is not fiber.greenlet:
+            if threading.get_ident() != self.thread:
+                raise UnsupportedError(
+                    "dummy", "use from a second thread: all that it runs shares the thread that opened it"
+                )
+            # A greenlet that is none of ours, such as a task of another dummy backend, stands for the main program.
+            fiber = self.current = self.main
+            fiber.greenlet = getcurrent()
+            fiber.switch = fiber.greenlet.switch
+            fiber.state = self.slot["activity"]
+        return fiber
+
+    # For those that run.
 
     def parker(self) -> Parker:
         """What blocks a fiber."""
         return Parker(self)
 
     def sleep(self, seconds: float) -> None:
-        """Block the calling fiber so long."""
-        Parker(self).wait(seconds)
+        """Block the calling fiber so long; others go on in any case."""
+        self.caller()
+        if seconds > 0:
+            Parker(self).wait(seconds)
+        else:
+            self.give_way()
 
-    def run(self, job: Callable[[], None], name: str, *, daemon: bool = False) -> None:
+    def run(self, job: Callable[[], None], title: str, *, daemon: bool = False) -> None:
         """
         Start *job* in a fiber of its own.
 
         Without an order it runs at once, until it first blocks; *job* never raises.
         """
-        self.check_thread()
+        self.caller()
         fiber = self._free.pop() if self._free else self._new_fiber()
-        fiber.job, fiber._name, fiber.daemon, fiber.state = job, name, daemon, ActivityState()
+        fiber.begin(job, title, ActivityState(), daemon=daemon)
         self.enter(fiber)
 
     def enter(self, fiber: Fiber) -> None:
@@ -201,28 +201,47 @@ class Hub:
         self._switch(self._next())
 
     def pause(self) -> None:
-        """A point where another fiber may go on."""
+        """A point where another fiber may go on, if there is an order that says so."""
         if self.order is not None:
-            self.ready.append(self.current)
-            self._switch(self._next())
+            self.give_way()
+
+    def give_way(self) -> None:
+        """Let another one go on."""
+        self.ready.append(self.current)
+        self._switch(self._next())
 
     def drain(self) -> None:
         """Let the others run until none of them can."""
-        self.check_thread()
+        self.caller()
+        self._look()
         while self.ready:
-            self.ready.append(self.current)
-            self._switch(self.ready.popleft() if self.order is None else self._next())
+            self.give_way()
 
-    def block(self, parker: Parker, timeout: float | None) -> None:
+    def block(self, fiber: Fiber, parker: Parker, timeout: float | None) -> None:
         """Let others run until *parker* is released, at the latest after *timeout* seconds."""
-        fiber = self.current
         if timeout is not None:
-            heapq.heappush(self._timeouts, (self.clock.now() + timeout, next(self._numbers), parker))
+            heapq.heappush(self.timeouts, (self.clock.now() + timeout, next(self._numbers), parker))
         fiber.parker = parker
+        self.pump.attend()
         try:
             self._switch(self._next())
         finally:
             fiber.parker = None
+
+    def wait_ready(self, descriptors: Mapping[int, int], timeout: float | None, *, local: bool) -> list[tuple[int, int]]:
+        """See :meth:`manyhands.Backend.wait_ready`."""
+        self.caller()
+        self.pause()
+        ready = ready_now(descriptors)
+        if not ready and (timeout is None or timeout > 0):
+            parker = Parker(self)
+            self.outside.watch(parker, descriptors, local)
+            try:
+                parker.wait(timeout)
+            finally:
+                self.outside.forget(parker)
+            ready = ready_now(descriptors)
+        return ready
 
     def close(self) -> None:
         """End every fiber; those that are blocked get an ExecutorClosedError."""
@@ -236,13 +255,13 @@ class Hub:
                 self.current = self.main
         self._fibers.clear()
         self._free.clear()
-        self._timeouts.clear()
+        self.timeouts.clear()
+        self.outside.close()
 
     # Switching.
 
     def _new_fiber(self) -> Fiber:
-        fiber = Fiber("")
-        fiber.greenlet = greenlet(self._life, self.main.greenlet)
+        fiber = Fiber("", greenlet(self._life, self.main.greenlet))
         self._fibers.append(fiber)
         return fiber
 
@@ -259,34 +278,67 @@ class Hub:
         me = self.current
         if fiber is not me:
             self.current = fiber
-            self._slot["activity"] = fiber.state
+            self.slot["activity"] = fiber.state
             if self.steps is not None:
                 self.steps.append((me.name, place(me) if me.job or me is self.main else "its end"))
-            fiber.greenlet.switch()
+            self.pump.exchange(me, fiber)
+            fiber.switch()
         if me.error is not None:
-            error, me.error = me.error, None
-            raise error
+            self.raise_error(me)
+
+    def raise_error(self, fiber: Fiber) -> None:
+        """Raise what *fiber*, which goes on, was told meanwhile."""
+        error, fiber.error = fiber.error, None
+        assert error is not None
+        raise error
 
     def _next(self) -> Fiber:
         """The one that runs next; lets time pass where nobody can run."""
-        if self._timeouts and self.clock.runs:
-            self._release_late(self.clock.now())
+        self._look()
         while not self.ready:
             if self._closing:
                 return self.main
-            while self._timeouts and self._timeouts[0][2]._fiber is None:
-                heapq.heappop(self._timeouts)
-            if not self._timeouts:
-                self._tell_deadlock()
-                break
-            when = self._timeouts[0][0]
-            self.clock.wait_until(when)
-            self._release_late(max(when, self.clock.now()))
+            try:
+                self._idle()
+            except KeyboardInterrupt as error:
+                # Whoever blocked last happens to do the waiting; Ctrl-C is for the main program.
+                if self.current is self.main or self.main.parker is None:
+                    raise
+                self.main.error = error.with_traceback(None)
+                self.main.parker.release()
         return self.ready.popleft() if self.order is None else self.order.choose(self.ready)
 
-    def _release_late(self, now: float) -> None:
-        while self._timeouts and self._timeouts[0][0] <= now:
-            heapq.heappop(self._timeouts)[2].release()
+    def _look(self) -> None:
+        """Release those for whom something has come."""
+        if self.timeouts and self.clock.runs:
+            self.release_late()
+        if self.outside.expected:
+            self.outside.look()
+
+    def _idle(self) -> None:
+        """Nobody can run: wait until somebody can."""
+        timeouts = self.timeouts
+        while timeouts and timeouts[0][2].fiber is None:
+            heapq.heappop(timeouts)
+        when = timeouts[0][0] if timeouts else None
+        if self.outside.may_come():
+            # Then even virtual time takes its time: what comes from outside does not hurry.
+            if not self.outside.wait(None if when is None else when - self.clock.now()) and when is not None:
+                self.clock.wait_until(when)
+            self.outside.look()
+        elif when is not None:
+            self.clock.wait_until(when)
+        else:
+            self._tell_deadlock()
+            return
+        if when is not None:
+            self.release_late()
+
+    def release_late(self) -> None:
+        """Release those whose time has run out."""
+        now = self.clock.now()
+        while self.timeouts and self.timeouts[0][0] <= now:
+            heapq.heappop(self.timeouts)[2].release()
 
     # Deadlocks.
 
@@ -296,4 +348,5 @@ class Hub:
         graph = {f"{fiber.name}, at {place(fiber)}": purpose(fiber) for fiber in blocked}
         for fiber in blocked:
             fiber.error = DeadlockError("nothing can ever run again: everybody waits", graph=graph)
+            assert fiber.parker is not None
             fiber.parker.release()
