@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ._here import ActivityState as ActivityState, activity_slot as activity_slot
     from ._log import *
+    from ._references import *
     from .backend import *
     from .commands import *
     from .config import *
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 #: Where each public name lives.
 _HOMES = {
     "_log": "get_logger",
+    "_references": "travels_by_reference",
     "_here": "ActivityState activity_slot",
     "errors": """
         BackendLoadError CommandError CommandTimeoutError ConfigError DeadlockError ExecutorBrokenError

@@ -68,6 +68,7 @@ class Backend(ABC, Generic[OptionsT]):
     contract: ClassVar[int]
     #: What it can do; all else raises UnsupportedError.
     capabilities: ClassVar[Capabilities]
+    travels_by_reference: ClassVar[bool] = True
     #: The class of its options.
     options_type: ClassVar[type[BackendOptions]] = BackendOptions
 

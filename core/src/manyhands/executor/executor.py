@@ -247,6 +247,8 @@ class Executor(concurrent.futures.Executor):
     docstring says more. May be used from any thread; passed to a task it is the same executor.
     """
 
+    travels_by_reference = True
+
     def __init__(self, backend: Any, engine: Engine, options: ExecutorOptions, *, name: str = "executor") -> None:
         self.backend = backend
         self.capabilities: Capabilities = backend.capabilities
@@ -408,8 +410,9 @@ class Executor(concurrent.futures.Executor):
             buffersize=buffersize,
             return_exceptions=return_exceptions,
         )
-        # Options and observers are per task: then each item is one.
-        one_each = chunksize == 1 or self._options is not _DEFAULTS or self._task_type is not Task
+        # Options and observers are per task: then each item is one. And a chunk is shared with its worker.
+        shared = getattr(self._pool.engine, "shares_memory", True)
+        one_each = chunksize == 1 or self._options is not _DEFAULTS or self._task_type is not Task or not shared
         return map_tasks(call, items) if one_each else map_chunks(call, items)
 
     def with_options(self, **options: Any) -> "ExecutorView":

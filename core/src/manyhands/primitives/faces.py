@@ -28,6 +28,7 @@ class Primitive:
     """A state machine at its host."""
 
     __slots__ = ("__weakref__", "_backend_name", "_host", "_ref")
+    travels_by_reference = True
 
     def __init__(self, host: Host, machine: Machine, backend_name: str) -> None:
         self._host = host

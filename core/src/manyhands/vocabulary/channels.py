@@ -42,6 +42,7 @@ class LocalConnection(Connection):
     An end that is passed to a task is the same end there: whoever closes it closes it for all.
     """
 
+    travels_by_reference = True
     # What typeshed leaves out.
     _check_readable: Callable[[], None]
     _check_writable: Callable[[], None]

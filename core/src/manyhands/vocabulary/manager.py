@@ -76,6 +76,8 @@ class BaseProxy:
     ``_exposed_`` and, in ``_method_to_typeid_``, those whose results are shared in turn.
     """
 
+    travels_by_reference = True
+
     _exposed_: ClassVar[Iterable[str] | None] = None
     _method_to_typeid_: ClassVar[Mapping[str, str] | None] = None
 

@@ -150,6 +150,8 @@ class SharedMemory:
     unregisters it from its resource tracker; with 3.13 it passes ``track=False``.)
     """
 
+    travels_by_reference = True
+
     def __init__(self, backend: "Backend[Any]", size: int, name: str | None = None) -> None:
         if not isinstance(size, int) or isinstance(size, bool):
             raise TypeError(f"the size of shared memory must be an integer, got {shorten(size)}")
@@ -279,6 +281,8 @@ class ShareableList:
         shm: The memory; :meth:`room_for` says how much is needed.
         values: What to store; None takes what is there.
     """
+
+    travels_by_reference = True
 
     # The layout, in machine words of 8 bytes: how many values (n); n + 1 offsets of their rooms in the
     # data; the data; n struct formats; and n bytes that say how to read the value.

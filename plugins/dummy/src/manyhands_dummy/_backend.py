@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 from manyhands import Activity, Backend, Capabilities, ExecutorOptions, LocalHost
 
 from ._activity import DummyActivity
-from ._engine import DummyEngine
 from ._clocks import RealClock, VirtualClock
+from ._engine import DummyEngine
 from ._hub import Hub
 from ._local import Local
 from ._options import DummyOptions
-from ._order import RandomOrder
+from ._order import make_order
+from ._strict import StrictEngine, cloudpickle_or_error
 
 __all__ = ["DummyBackend"]
 
@@ -44,12 +45,15 @@ class DummyBackend(Backend[DummyOptions]):
     options_type: ClassVar[type[DummyOptions]] = DummyOptions
 
     def __init__(self, options: DummyOptions) -> None:
-        order = None if options.seed is None else RandomOrder(options.seed)
+        if options.strict:
+            cloudpickle_or_error()
+        order = None if options.seed is None else make_order(options.order or "random", options.seed)
         self._hub = Hub(VirtualClock() if options.virtual_time else RealClock(), order)
         super().__init__(options)
 
     def make_engine(self, options: ExecutorOptions) -> DummyEngine:
-        return DummyEngine(self._hub, options)
+        kind = StrictEngine if self.options.strict else DummyEngine
+        return kind(self._hub, options)
 
     def make_host(self) -> LocalHost:
         hub = self._hub
@@ -74,7 +78,8 @@ class DummyBackend(Backend[DummyOptions]):
 
     @cached_property
     def local(self) -> type:  # type: ignore[override]
-        return type("local", (Local,), {"_hub": self._hub, "__slots__": (), "__doc__": Local.__doc__})
+        members = {"_hub": self._hub, "travels_by_reference": True, "__slots__": (), "__doc__": Local.__doc__}
+        return type("local", (Local,), members)
 
     def wait_ready(
         self, descriptors: Mapping[int, int], timeout: float | None = None, *, local: bool = False

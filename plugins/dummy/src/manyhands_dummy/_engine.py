@@ -60,7 +60,7 @@ class DummyEngine:
 
     def start(self, task: Runnable) -> None:
         hub = self._hub
-        if self._free and hub.order is None and "asyncio.events" not in modules:
+        if self._free and hub.order is None and "asyncio" not in modules:
             # ``Hub.enter`` in place: with the inner loop of ``_work`` this is all that a short task takes.
             me = hub.current
             if getcurrent() is not me.greenlet:
@@ -131,10 +131,13 @@ class DummyEngine:
             if self._free:
                 self._hub.enter(self._free.pop().fiber)
             else:
-                worker = FiberWorker(f"{self._prefix}_{next(self._numbers)}")
-                self._workers[worker] = None
-                # No ``partial``: a call through C costs each switch as much again, for the stack that it takes.
-                self._hub.run(lambda worker=worker: self._work(worker), worker.name)
+                self._hire()
+
+    def _hire(self) -> None:
+        worker = FiberWorker(f"{self._prefix}_{next(self._numbers)}")
+        self._workers[worker] = None
+        # No ``partial``: a call through C costs each switch as much again, for the stack that it takes.
+        self._hub.run(lambda: self._work(worker), worker.name)
 
     def _work(self, worker: FiberWorker) -> None:
         hub = self._hub

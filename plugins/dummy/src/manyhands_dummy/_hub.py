@@ -23,6 +23,7 @@ from ._clocks import Clock
 from ._loops import Pump
 from ._outside import Outside, ready_now
 from ._places import place, purpose
+from ._watchdog import forget, watch
 
 __all__ = ["Fiber", "Hub", "Order", "Parker"]
 
@@ -45,9 +46,7 @@ class Fiber:
         self.switch: Callable[[], object] = body.switch
         self.begin(None, title, ActivityState())
 
-    def begin(
-        self, job: Callable[[], None] | None, title: str, state: ActivityState, *, daemon: bool = False
-    ) -> None:
+    def begin(self, job: Callable[[], None] | None, title: str, state: ActivityState, *, daemon: bool = False) -> None:
         """Become another activity, that runs *job*."""
         #: What the core keeps per activity.
         self.state = state
@@ -126,7 +125,8 @@ class Parker:
 class Hub:
     """The fibers of one thread, which is the one that makes it."""
 
-    def __init__(self, clock: Clock, order: Order | None = None) -> None:
+    def __init__(self, clock: Clock, order: Order | None = None, *, watched: bool = True) -> None:
+        """*watched*: fibers that block the thread are reported."""
         self.clock: Final = clock
         self.thread: Final = threading.get_ident()
         self.main: Final = Fiber("the main program", getcurrent())
@@ -146,6 +146,9 @@ class Hub:
         self._free: list[Fiber] = []
         self._numbers = itertools.count()
         self._closing = False
+        #: Whether it waits until somebody can run.
+        self.idle = False
+        self._watched = watched
 
     def caller(self) -> Fiber:
         """The fiber that calls; UnsupportedError in another thread."""
@@ -194,6 +197,7 @@ class Hub:
             self._switch(fiber)
         else:
             self.ready.append(fiber)
+            self.pump.attend()
             self.pause()
 
     def leave(self) -> None:
@@ -228,7 +232,9 @@ class Hub:
         finally:
             fiber.parker = None
 
-    def wait_ready(self, descriptors: Mapping[int, int], timeout: float | None, *, local: bool) -> list[tuple[int, int]]:
+    def wait_ready(
+        self, descriptors: Mapping[int, int], timeout: float | None, *, local: bool
+    ) -> list[tuple[int, int]]:
         """See :meth:`manyhands.Backend.wait_ready`."""
         self.caller()
         self.pause()
@@ -257,10 +263,13 @@ class Hub:
         self._free.clear()
         self.timeouts.clear()
         self.outside.close()
+        forget(self)
 
     # Switching.
 
     def _new_fiber(self) -> Fiber:
+        if self._watched and not self._fibers:
+            watch(self)
         fiber = Fiber("", greenlet(self._life, self.main.greenlet))
         self._fibers.append(fiber)
         return fiber
@@ -281,8 +290,9 @@ class Hub:
             self.slot["activity"] = fiber.state
             if self.steps is not None:
                 self.steps.append((me.name, place(me) if me.job or me is self.main else "its end"))
-            self.pump.exchange(me, fiber)
+            self.pump.leave(me, fiber)
             fiber.switch()
+            self.pump.come_back(me)
         if me.error is not None:
             self.raise_error(me)
 
@@ -299,6 +309,7 @@ class Hub:
             if self._closing:
                 return self.main
             try:
+                self.idle = True
                 self._idle()
             except KeyboardInterrupt as error:
                 # Whoever blocked last happens to do the waiting; Ctrl-C is for the main program.
@@ -306,6 +317,8 @@ class Hub:
                     raise
                 self.main.error = error.with_traceback(None)
                 self.main.parker.release()
+            finally:
+                self.idle = False
         return self.ready.popleft() if self.order is None else self.order.choose(self.ready)
 
     def _look(self) -> None:

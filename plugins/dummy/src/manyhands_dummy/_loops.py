@@ -21,44 +21,72 @@ class Pump:
 
     def __init__(self, hub: "Hub") -> None:
         self._hub = hub
-        #: The loop that ran last.
+        #: The loop that will let them run, and its handle of that.
         self._loop: Any = None
         self._due: Any = None
+        self._soon = False
 
-    def exchange(self, leaves: "Fiber", comes: "Fiber") -> None:
-        """Each fiber sees the loop that runs in it and no other."""
-        asyncio: Any = sys.modules.get("asyncio.events")
-        if asyncio is None:
-            return
-        leaves.loop = asyncio._get_running_loop()
-        if leaves.loop is not None:
-            self._loop = leaves.loop
-        if leaves.loop is not comes.loop:
-            asyncio._set_running_loop(comes.loop)
+    def leave(self, fiber: "Fiber", comes: "Fiber") -> None:
+        """Before a switch: each fiber sees the loop that runs in it, and no other."""
+        asyncio = _asyncio()
+        if asyncio is not None:
+            loop = asyncio._get_running_loop()
+            fiber.loop = None if loop is None else (loop, _exchange_task(asyncio, loop, None))
+            _run_loop(asyncio, comes)
+
+    def come_back(self, fiber: "Fiber") -> None:
+        """After it: not everybody who switches here says so before."""
+        asyncio = _asyncio()
+        if asyncio is not None:
+            _run_loop(asyncio, fiber)
+            self.attend()
 
     def attend(self) -> None:
-        """Somebody can run, or will be able to: the loop, if there is one, is to see to it."""
-        asyncio: Any = sys.modules.get("asyncio.events")
-        if asyncio is None:
-            return
-        loop = asyncio._get_running_loop() or self._loop
-        if loop is None or not loop.is_running():
-            self._loop = None
-        elif self._due is None or self._loop is not loop:
-            self._loop = loop
-            self._due = loop.call_soon(self._run)
+        """Somebody can run, or will be able to: if a loop runs here, it is to see to it."""
+        asyncio = _asyncio()
+        loop = None if asyncio is None else asyncio._get_running_loop()
+        if loop is not None and not (self._soon and self._loop is loop):
+            self._have_run(loop, loop.call_soon(self._run, loop), soon=True)
 
-    def _run(self) -> None:
-        hub, loop = self._hub, self._loop
-        self._due = None
-        hub.drain()
+    def _have_run(self, loop: Any, due: Any, *, soon: bool) -> None:
         if self._due is not None:
+            self._due.cancel()
+        self._loop, self._due, self._soon = loop, due, soon
+
+    def _run(self, loop: Any) -> None:
+        self._have_run(None, None, soon=False)
+        hub = self._hub
+        hub.drain()
+        if self._due is not None or not (hub.timeouts or hub.outside.expected):
             return
-        if hub.timeouts:
-            left = hub.timeouts[0][0] - hub.clock.now()
-            if not hub.clock.runs:
-                hub.clock.wait_until(hub.timeouts[0][0])
-                left = 0.0
-            self._due = loop.call_later(min(left, _LOOK_S) if hub.outside.expected else left, self._run)
-        elif hub.outside.expected:
-            self._due = loop.call_later(_LOOK_S, self._run)
+        left = hub.timeouts[0][0] - hub.clock.now() if hub.timeouts else _LOOK_S
+        if hub.timeouts and not hub.clock.runs:
+            hub.clock.wait_until(hub.timeouts[0][0])
+            hub.release_late()  # has the loop attend again
+        else:
+            self._have_run(
+                loop, loop.call_later(min(left, _LOOK_S if hub.outside.expected else left), self._run, loop), soon=False
+            )
+
+
+def _asyncio() -> Any:
+    """The package, once it is imported to its end."""
+    package = sys.modules.get("asyncio")
+    return package if hasattr(package, "__all__") else None
+
+
+def _run_loop(asyncio: Any, fiber: "Fiber") -> None:
+    """Make the loop that runs in *fiber*, if there is one, the running one, and its task the current one."""
+    loop, task = fiber.loop or (None, None)
+    if asyncio._get_running_loop() is not loop:
+        asyncio._set_running_loop(loop)
+    if task is not None:
+        _exchange_task(asyncio, loop, task)
+        fiber.loop = (loop, None)
+
+
+def _exchange_task(asyncio: Any, loop: Any, task: Any) -> Any:
+    """Make *task* the current one of the running *loop*, and return which one was."""
+    if sys.version_info < (3, 14):  # there each loop has its own, and nothing is to be done
+        return None
+    return asyncio.tasks._swap_current_task(loop, task)

@@ -1,0 +1,119 @@
+"""
+Reports tasks that block the one thread that there is.
+
+A task that waits through its backend lets others run; one that waits in any other way, for a lock of
+the module ``threading`` or for a socket, stops everything, perhaps for ever. One thread for all hubs
+of the process looks now and then, and warns with the place.
+"""
+
+import sys
+import threading
+import time
+import warnings
+from typing import TYPE_CHECKING, Any, Final
+
+from manyhands import ManyhandsWarning, get_logger
+
+if TYPE_CHECKING:
+    from ._hub import Fiber, Hub
+
+__all__ = ["forget", "watch"]
+
+log = get_logger("manyhands.dummy")
+
+#: How often it looks, in seconds; what stands still for two looks in a row is reported.
+_LOOK_S: Final = 0.5
+#: Who waits uses less of the processor than this, as a share of the time.
+_IDLE_SHARE: Final = 0.05
+
+_mutex: Final = threading.Lock()
+_hubs: "dict[Hub, _Seen]" = {}
+_thread: threading.Thread | None = None
+_end = threading.Event()
+
+
+class _Seen:
+    """What was seen of a hub's thread at the last look."""
+
+    def __init__(self) -> None:
+        self.standing: tuple[Fiber, Any, int] | None = None
+        self.busy_s = 0.0
+        self.looks = 0
+
+
+def watch(hub: "Hub") -> None:
+    """Look after *hub* until it is closed."""
+    global _thread, _end
+    with _mutex:
+        if hub in _hubs:
+            return
+        _hubs[hub] = _Seen()
+        if _thread is None:
+            _end = threading.Event()
+            _thread = threading.Thread(target=_look_after, args=(_end,), name="manyhands-watchdog", daemon=True)
+            _thread.start()
+
+
+def forget(hub: "Hub") -> None:
+    """It is closed; with the last one the thread ends."""
+    global _thread
+    with _mutex:
+        thread = None
+        if _hubs.pop(hub, None) is not None and not _hubs:
+            thread, _thread = _thread, None
+            _end.set()
+    if thread is not None:
+        thread.join()
+
+
+def _look_after(end: threading.Event) -> None:
+    while not end.wait(_LOOK_S):
+        for hub, seen in tuple(_hubs.items()):
+            _look(hub, seen)
+
+
+def _look(hub: "Hub", seen: _Seen) -> None:
+    fiber, frame = hub.current, sys._current_frames().get(hub.thread)
+    busy = _processor_time(hub.thread)
+    standing = None if hub.idle or fiber is hub.main or frame is None else (fiber, frame, frame.f_lasti)
+    stands = standing is not None and standing == seen.standing and busy - seen.busy_s < _IDLE_SHARE * _LOOK_S
+    seen.standing, seen.busy_s = standing, busy
+    seen.looks = seen.looks + 1 if stands else 0
+    if seen.looks == 2:
+        assert frame is not None
+        _report(fiber, frame)
+
+
+def _report(fiber: "Fiber", frame: Any) -> None:
+    code, line = _users_own(frame)
+    where = f"{code.co_filename}:{line}"
+    log.warning("task.blocks_the_thread", task=fiber.name, at=where)
+    message = (
+        f"{fiber.name} has waited for a second at {where} for something that the dummy backend does not know:"
+        " nothing else runs meanwhile; wait for the backend's own primitives, or choose another backend"
+    )
+    try:
+        warnings.warn_explicit(message, ManyhandsWarning, code.co_filename, line)
+    except ManyhandsWarning:  # a filter wants it to be an error, but nobody would catch it here
+        print(message, file=sys.stderr)
+
+
+def _users_own(innermost: Any) -> tuple[Any, int]:
+    """Where the user's own code waits: not in the inside of ``threading`` or ``socket``, if it can be helped."""
+    frame = innermost
+    while frame is not None and frame.f_code.co_filename.startswith(_LIBRARY):
+        frame = frame.f_back
+    if frame is None or str(frame.f_globals.get("__name__")).startswith("manyhands"):
+        frame = innermost
+    return frame.f_code, frame.f_lineno
+
+
+def _processor_time(ident: int) -> float:
+    """How long that thread has run, in seconds; what cannot be known counts as nothing."""
+    try:
+        return time.clock_gettime(time.pthread_getcpuclockid(ident))
+    except (AttributeError, OSError):
+        return 0.0
+
+
+_LIBRARY: Final = (threading.__file__.rpartition("/")[0] + "/", "<frozen")
