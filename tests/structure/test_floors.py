@@ -12,7 +12,7 @@ CORE = Path(__file__).parents[2] / "core" / "src" / "manyhands"
 
 #: From the ground up; a floor imports those before it. Floors in one tuple are at the same height.
 FLOORS = [
-    ("_log", "_here", "_parking"),
+    ("_log", "_here", "_parking", "_references"),
     ("errors",),
     ("options", "hooks"),
     ("protocols",),
@@ -145,4 +145,4 @@ def test_the_core_is_small(capsys: pytest.CaptureFixture[str]) -> None:
             print(f"{floor:12} {code:4}  {lines}")
         print(f"{'together':12} {total:4}  {sum(lines for _, _, lines in rows)}")
 
-    assert total <= 4_200
+    assert total <= 4_300

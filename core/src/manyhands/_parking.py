@@ -1,11 +1,12 @@
 """How a call blocks until another one wakes it."""
 
+import math
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["Mailbox", "ParkedEvent", "ThreadParker", "wait_limit"]
+__all__ = ["Mailbox", "ParkedEvent", "ThreadParker", "poll_ready", "wait_limit"]
 
 
 def wait_limit(timeout: float | None) -> float | None:
@@ -15,6 +16,25 @@ def wait_limit(timeout: float | None) -> float | None:
     if timeout != timeout:
         raise ValueError("timeout must be a number of seconds, got nan")
     return timeout
+
+
+def poll_ready(descriptors: Mapping[int, int], timeout: float | None) -> list[tuple[int, int]]:
+    """
+    Block the calling thread until one of *descriptors* is ready, at most *timeout* seconds.
+
+    Args:
+        descriptors: File descriptors, with the events of :mod:`select` that each is watched for.
+
+    Returns:
+        Those that are ready, with their events, as :meth:`select.poll.poll` gives them.
+    """
+    import select
+
+    poller = select.poll()
+    for descriptor, events in descriptors.items():
+        poller.register(descriptor, events)
+    # Rounded up: who came back too early would ask again and again.
+    return poller.poll(None if timeout is None else max(0, math.ceil(timeout * 1000)))
 
 
 class ThreadParker:

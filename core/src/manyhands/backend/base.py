@@ -1,7 +1,6 @@
 """Backend: the whole vocabulary, derived from the few things that a plugin gives."""
 
 import atexit
-import math
 import os
 import threading
 import time
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, ParamSpec, Self
 
 from .. import hooks, primitives
 from .._log import get_logger
-from .._parking import ThreadParker
+from .._parking import ThreadParker, poll_ready
 from ..errors import ExecutorClosedError, UnsupportedError
 from ..executor import Executor, caller
 from ..future import Future
@@ -113,12 +112,7 @@ class Backend(ABC, Generic[OptionsT]):
         Returns:
             Those that are ready, with their events, as :meth:`select.poll.poll` gives them.
         """
-        import select
-
-        poller = select.poll()
-        for descriptor, events in descriptors.items():
-            poller.register(descriptor, events)
-        return poller.poll(None if timeout is None else max(0, math.ceil(timeout * 1000)))
+        return poll_ready(descriptors, timeout)
 
     def default_workers(self) -> int:
         """How many workers an executor has when nobody says: the standard library's numbers."""
@@ -445,7 +439,7 @@ class Backend(ABC, Generic[OptionsT]):
         from ..vocabulary import channels
 
         self.check_open()
-        return channels.pipe(duplex)
+        return channels.pipe(duplex, backend=self)
 
     def listener(
         self, address: Any = None, family: str | None = None, backlog: int = 1, authkey: bytes | None = None

@@ -4,14 +4,13 @@ import contextlib
 import io
 import os
 import select
-import selectors
 from typing import IO, Any
 
 
 class Feed:
     """What is still to be written to a command's stdin."""
 
-    event = selectors.EVENT_WRITE
+    event = select.POLLOUT
 
     def __init__(self, pipe: IO[Any], data: bytes) -> None:
         self.pipe = pipe
@@ -31,7 +30,7 @@ class Feed:
 class Drain:
     """What a command wrote to one of its outputs so far, at most *limit* bytes of it."""
 
-    event = selectors.EVENT_READ
+    event = select.POLLIN
 
     def __init__(self, pipe: IO[Any], limit: int | None) -> None:
         self.pipe = pipe

@@ -4,15 +4,16 @@ import contextlib
 import io
 import math
 import os
-import selectors
+import select
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
+from .._parking import poll_ready
 from ..errors import CommandError
 from ._family import Family, writers
 from ._pipes import Drain, Feed, close
@@ -48,6 +49,7 @@ class RunningCommand:
         self.deadline: float = _deadline(command.timeout)
         self._reaping = threading.RLock()  # who signals holds it, so that nobody reaps meanwhile
         self._pumps: dict[str, Feed | Drain] | None = None
+        _backends_wait()  # imports what waiting needs, before there is a process that an interrupt may leave behind
         try:
             with interrupt_held():
                 self._popen = popen = start(command, stdin)
@@ -238,11 +240,15 @@ def serve(
     Returns:
         Whether all are at their end.
     """
-    with selectors.PollSelector() as selector, contextlib.ExitStack() as handles:
+    wait_ready = _backends_wait()
+    watched: dict[int, int] = {}
+    pumps: dict[int, Feed | Drain] = {}
+    with contextlib.ExitStack() as handles:
         pause = tick or LONGEST_WAIT
         for command in commands:
             for pump in command.pumps():
-                selector.register(pump.pipe, pump.event, pump)
+                pumps[pump.pipe.fileno()] = pump
+                watched[pump.pipe.fileno()] = pump.event
             try:
                 handle = os.pidfd_open(command.pid) if not command.ended() else None
             except (AttributeError, OSError):  # no such call here, no descriptor left, or reaped this moment
@@ -250,15 +256,25 @@ def serve(
             else:
                 if handle is not None:
                     handles.callback(os.close, handle)
-                    selector.register(handle, selectors.EVENT_READ)
+                    watched[handle] = select.POLLIN
         while not all(command.finished() for command in commands):
             left = deadline - time.monotonic()
             if left <= 0 or (enough is not None and enough()):
                 return False
-            for key, _ in selector.select(min(left, pause)):
-                if key.data is None or not key.data.step():
-                    selector.unregister(key.fd)
+            for descriptor, _ in wait_ready(watched, min(left, pause)):
+                if descriptor not in pumps or not pumps[descriptor].step():
+                    del watched[descriptor]
         return True
+
+
+def _backends_wait() -> Callable[[Mapping[int, int], float | None], list[tuple[int, int]]]:
+    """How the calling activity waits for descriptors."""
+    from ..executor.worker import current_backend  # only here: commands by hand need no executor
+
+    try:
+        return current_backend().wait_ready  # type: ignore[no-any-return]
+    except RuntimeError:
+        return poll_ready
 
 
 def stop(commands: Sequence[RunningCommand], grace: float) -> list[int]:

@@ -9,6 +9,7 @@ from functools import partial
 from multiprocessing import process
 from typing import Any, Final
 
+from ..vocabulary.channels import wait
 from . import _shapes
 from ._activities import Listed, Roll, bind
 from ._face import Face, factory, refusal
@@ -193,7 +194,7 @@ def _connection_names(face: Face) -> dict[str, Any]:
         "Client": face._backend.client,
         "Pipe": face.sibling("multiprocessing").Pipe,
         "Connection": own.Connection,
-        "wait": own.wait,
+        "wait": partial(wait, backend=face._backend),
         "answer_challenge": own.answer_challenge,
         "deliver_challenge": own.deliver_challenge,
     }

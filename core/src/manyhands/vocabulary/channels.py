@@ -3,17 +3,19 @@
 import io
 import itertools
 import os
+import select
 import socket
 import struct
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any, Final
 
+from .._parking import ThreadParker
 from ..errors import ConfigError, ExecutorClosedError, ResourceError, SerializationError
 from .state import keep
 
@@ -30,7 +32,40 @@ _FIRST_TICKET: Final = -2
 _MOST_TICKETS: Final = 2**31 - 2
 
 
-class LocalConnection(Connection):
+class ParkedConnection(Connection):
+    """A :class:`multiprocessing.connection.Connection` whose users block as their backend does."""
+
+    #: See ``Backend.wait_ready``; None: to block a thread will do.
+    _wait_ready: Callable[..., list[tuple[int, int]]] | None = None
+    # What typeshed leaves out.
+    _recv: Callable[..., io.BytesIO]
+    _send: Callable[..., None]
+
+    def _recv(self, size: int, read: Any = None) -> io.BytesIO:  # type: ignore[no-redef]
+        return super()._recv(size, read or (os.read if self._wait_ready is None else self._read))  # type: ignore[misc,no-any-return]
+
+    def _send(self, buf: Any, write: Any = None) -> None:  # type: ignore[no-redef]
+        super()._send(buf, write or (os.write if self._wait_ready is None else self._write))  # type: ignore[misc]
+
+    def _read(self, descriptor: int, size: int) -> bytes:
+        self._wait(descriptor, select.POLLIN, None)
+        return os.read(descriptor, size)
+
+    def _write(self, descriptor: int, data: Any) -> int:
+        self._wait(descriptor, select.POLLOUT, None)
+        return os.write(descriptor, memoryview(data)[: select.PIPE_BUF])  # so much surely does not block
+
+    def _poll(self, timeout: float | None) -> bool:
+        if self._wait_ready is None:
+            return bool(super()._poll(timeout))  # type: ignore[misc]
+        return bool(self._wait(self.fileno(), select.POLLIN, timeout))
+
+    def _wait(self, descriptor: int, event: int, timeout: float | None) -> list[tuple[int, int]]:
+        assert self._wait_ready is not None
+        return self._wait_ready({descriptor: event}, timeout)
+
+
+class LocalConnection(ParkedConnection):
     """
     One end of a pipe within this process; a :class:`multiprocessing.connection.Connection`.
 
@@ -46,8 +81,6 @@ class LocalConnection(Connection):
     # What typeshed leaves out.
     _check_readable: Callable[[], None]
     _check_writable: Callable[[], None]
-    _recv: Callable[[int], io.BytesIO]
-    _send: Callable[[bytes], None]
 
     def __init__(
         self, descriptor: int, inbox: dict[int, Any], outbox: dict[int, Any], *, readable: bool, writable: bool
@@ -89,6 +122,10 @@ class LocalConnection(Connection):
             return None
         return self._recv(length)
 
+    def _wait(self, descriptor: int, event: int, timeout: float | None) -> list[tuple[int, int]]:
+        assert self._wait_ready is not None
+        return self._wait_ready({descriptor: event}, timeout, local=True)
+
     def _recv_length(self) -> int:
         (length,) = _LENGTH.unpack(self._recv(_LENGTH.size).getbuffer())
         if length == -1:
@@ -113,16 +150,34 @@ class Listener(connection.Listener):
 
     _listener: Any
 
-    def __init__(self, address: Any, family: str | None, backlog: int, authkey: bytes) -> None:
+    #: See ``Backend.wait_ready``; None: to block a thread will do.
+    _wait_ready: Callable[..., list[tuple[int, int]]] | None = None
+
+    def __init__(
+        self,
+        address: Any,
+        family: str | None,
+        backlog: int,
+        authkey: bytes,
+        *,
+        wait_ready: Callable[..., list[tuple[int, int]]] | None = None,
+    ) -> None:
         folder = None
         if not address and (family or connection.default_family) == "AF_UNIX":  # type: ignore[attr-defined]
             folder = _Folder()
             address = os.path.join(folder.path, "listener")
         super().__init__(address, family, backlog, authkey)
         self._listener._folder = folder  # it goes after the socket, which is in it
+        if wait_ready is not None:
+            self._wait_ready = wait_ready
+            accept = self._listener.accept
+            self._listener.accept = lambda: _parked(accept(), wait_ready)
 
     def accept(self) -> Connection:
         """The next connection; OSError when the listener is closed, also while waiting, AuthenticationError."""
+        wait_ready = self._wait_ready
+        if wait_ready is not None and self._listener is not None:
+            wait_ready({self._listener._socket.fileno(): select.POLLIN})
         try:
             accepted: Connection = super().accept()
         except OSError:
@@ -168,7 +223,7 @@ class _HangUp:
                 line.shutdown(socket.SHUT_RDWR)
 
 
-def pipe(duplex: bool = True) -> tuple[LocalConnection, LocalConnection]:
+def pipe(duplex: bool = True, *, backend: "Backend[Any] | None" = None) -> tuple[LocalConnection, LocalConnection]:
     """
     See ``Backend.pipe``.
 
@@ -184,10 +239,39 @@ def pipe(duplex: bool = True) -> tuple[LocalConnection, LocalConnection]:
             one, other = os.pipe()
     except OSError as error:
         raise ResourceError(f"no pipe can be made: {error}", errno=error.errno) from error
-    return (
+    ends = (
         LocalConnection(one, back, there, readable=True, writable=duplex),
         LocalConnection(other, there, back, readable=duplex, writable=True),
     )
+    for end in ends:
+        end._wait_ready = _parked_wait(backend)
+    return ends
+
+
+def _parked_wait(backend: "Backend[Any] | None") -> Callable[..., list[tuple[int, int]]] | None:
+    """How activities of *backend* wait for descriptors; None where blocking their thread will do."""
+    return None if backend is None or backend.parker_type is ThreadParker else backend.wait_ready
+
+
+def _parked(made: Any, wait_ready: Callable[..., list[tuple[int, int]]]) -> ParkedConnection:
+    """The connection *made* by the standard library, as one whose users block by *wait_ready*."""
+    descriptor, made._handle = made._handle, None
+    parked = ParkedConnection(descriptor)
+    parked._wait_ready = wait_ready
+    return parked
+
+
+def wait(objects: Iterable[Any], timeout: float | None = None, *, backend: "Backend[Any]") -> list[Any]:
+    """:func:`multiprocessing.connection.wait`, blocking as *backend* does."""
+    wait_ready = _parked_wait(backend)
+    if wait_ready is None:
+        return list(connection.wait(objects, timeout))
+    listed = list(objects)
+    numbers = [one if isinstance(one, int) else one.fileno() for one in listed]
+    local = all(isinstance(one, LocalConnection) for one in listed)
+    limit = None if timeout is None else max(0.0, timeout)
+    ready = {number for number, _ in wait_ready(dict.fromkeys(numbers, select.POLLIN), limit, local=local)}
+    return [one for one, number in zip(listed, numbers, strict=True) if number in ready]
 
 
 def listener(
@@ -207,7 +291,7 @@ def listener(
         ValueError: the address or the family is unknown here.
         OSError: the system refuses the address.
     """
-    made = Listener(address, family, backlog, _key(authkey))
+    made = Listener(address, family, backlog, _key(authkey), wait_ready=_parked_wait(backend))
     if backend is not None:
         keep(backend, made)
     return made
@@ -227,7 +311,17 @@ def client(
         multiprocessing.AuthenticationError: the other side has another key.
         TypeError, ConfigError, ValueError, OSError: as for :func:`listener`.
     """
-    made: Any = connection.Client(address, family, _key(authkey))
+    key, wait_ready = _key(authkey), _parked_wait(backend)
+    if wait_ready is None:
+        made: Any = connection.Client(address, family, key)
+    else:
+        made = _parked(connection.Client(address, family), wait_ready)
+        try:
+            connection.answer_challenge(made, key)
+            connection.deliver_challenge(made, key)
+        except BaseException:
+            made.close()
+            raise
     if backend is not None:
         made._hang_up = _HangUp(made)  # lives as long as the connection
         keep(backend, made._hang_up)

@@ -53,7 +53,7 @@ class StrictEngine(DummyEngine):
     def start(self, task: Runnable) -> None:
         if task not in self._calls:  # else it is tried again, with what it was submitted with
             self._calls[task] = _encode_call(task)
-        super().start(_StrictTask(task, self._calls[task]))  # type: ignore[arg-type]
+        super().start(_StrictTask(task, self._calls[task]))
 
 
 class _StrictTask:
@@ -103,7 +103,9 @@ class _Parcel:
 
 
 def _pickler(stream: io.BytesIO) -> Any:
-    class Pickler(cloudpickle_or_error().Pickler):
+    base: Any = cloudpickle_or_error().Pickler
+
+    class Pickler(base):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__(stream, protocol=5)
             self.references: list[Any] = []
