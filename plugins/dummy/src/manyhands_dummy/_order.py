@@ -60,14 +60,14 @@ class PriorityOrder:
 
 
 class TurnOrder:
-    """Everybody in turn, a step each; the seed says who of the first ones is the first."""
+    """Everybody in turn, a step each; the seed says who is first, the first few times that there is a choice."""
 
     def __init__(self, seed: int) -> None:
-        self._skip = seed
+        self._seed = seed
 
     def choose(self, fibers: deque[Fiber]) -> Fiber:
-        fibers.rotate(-(self._skip % len(fibers)))
-        self._skip = 0
+        self._seed, skip = divmod(self._seed, len(fibers))
+        fibers.rotate(-skip)
         return fibers.popleft()
 
 
