@@ -259,6 +259,11 @@ class Executor(concurrent.futures.Executor):
         self._dropped = weakref.finalize(self, engine.close, cancel=False, deadline=0)
         self._dropped.atexit = False
 
+    @property
+    def _max_workers(self) -> int:
+        """Not ours to name: dask and others ask the standard library's executors for it, to know how much to submit."""
+        return self._pool.size
+
     # Submitting.
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
