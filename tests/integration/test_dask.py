@@ -24,8 +24,6 @@ def meet(barrier: Any, number: int) -> int:
     return number
 
 
-
-
 class TestDelayed:
     def test_a_graph(self, executor: Executor) -> None:
         """Calls on the results of calls."""
