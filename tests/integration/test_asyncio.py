@@ -168,7 +168,7 @@ class TestSeveral:
             return 2 * number
 
         async def main() -> list[int]:
-            return await asyncio.gather(double(1), executor.submit(square, 3), double(2))
+            return [*await asyncio.gather(double(1), executor.submit(square, 3), double(2))]
 
         assert asyncio.run(main()) == [2, 9, 4]
 
@@ -200,6 +200,11 @@ class TestSeveral:
         async def one(future: Any) -> None:
             await future
 
+        async def group_of(*coroutines: Any) -> None:
+            async with asyncio.TaskGroup() as group:
+                for coroutine in coroutines:
+                    group.create_task(coroutine)
+
         async def fail() -> None:
             await asyncio.sleep(0)
             raise ValueError("enough")
@@ -208,9 +213,7 @@ class TestSeveral:
             with occupied(executor):
                 waiting = executor.submit(square, 3)
                 with pytest.raises(ExceptionGroup, match="unhandled"):
-                    async with asyncio.TaskGroup() as group:
-                        group.create_task(one(waiting))
-                        group.create_task(fail())
+                    await group_of(one(waiting), fail())
                 return waiting.cancelled()
 
         assert asyncio.run(main())

@@ -14,6 +14,9 @@ from manyhands import Executor
 #: Whose functions they are: ours and the standard library's are called the same.
 both = pytest.mark.parametrize("functions", [manyhands, concurrent.futures], ids=["ours", "standard"])
 
+#: Tasks of ours stay blocked while the main program waits in the standard library, which nobody can with one thread.
+beside = pytest.mark.capability("not deterministic")
+
 
 def square(number: int) -> int:
     return number * number
@@ -61,6 +64,7 @@ def test_doubles(futures: list[Any], functions: Any) -> None:
 
 
 @both
+@beside
 def test_wait_for_the_first(executors: list[Any], functions: Any) -> None:
     """Whoever it is of: here the only one that can end."""
     ours, *others = executors
@@ -72,6 +76,7 @@ def test_wait_for_the_first(executors: list[Any], functions: Any) -> None:
 
 
 @both
+@beside
 def test_wait_for_the_first_exception(executors: list[Any], functions: Any) -> None:
     """Whoever it is of."""
     ours, *others = executors
@@ -83,6 +88,7 @@ def test_wait_for_the_first_exception(executors: list[Any], functions: Any) -> N
 
 
 @both
+@beside
 def test_a_timeout(executors: list[Any], functions: Any) -> None:
     """What is not done in time is told apart, or ends the iterator."""
     ours, *others = executors
@@ -94,6 +100,7 @@ def test_a_timeout(executors: list[Any], functions: Any) -> None:
 
 
 @both
+@beside
 def test_cancelled_ones(executors: list[Any], functions: Any) -> None:
     """Count as done, also when they are cancelled while somebody waits."""
     ours, other, theirs = executors
