@@ -114,6 +114,16 @@ class TestResults:
         assert list(first) == [n * n for n in range(5, 100)]
 
     @pytest.mark.filterwarnings("ignore:.*tasks:UserWarning")
+    def test_a_generator_beside_one_that_is_dropped(self) -> None:
+        """Goes on."""
+        first = Parallel(return_as="generator")(delayed(square)(number) for number in range(1000))
+        second = Parallel(return_as="generator")(delayed(square)(number) for number in range(1000))
+        assert (next(first), next(second)) == (0, 0)
+        del first
+
+        assert list(second) == [n * n for n in range(1, 1000)]
+
+    @pytest.mark.filterwarnings("ignore:.*tasks:UserWarning")
     def test_a_generator_that_is_dropped(self, watcher: Watcher) -> None:
         """Closes what was opened; joblib warns of what it had under way."""
         results = Parallel(return_as="generator")(delayed(square)(number) for number in range(1000))
@@ -182,6 +192,20 @@ class TestExceptions:
 
         assert "Traceback of the task" in caught.value.__notes__[0]
         assert "fail_at_three" in caught.value.__notes__[0]
+
+    @pytest.mark.usefixtures("configured")
+    @capability("in_process")
+    def test_that_come_again(self) -> None:
+        """Do not grow with every call."""
+        error = LookupError("always the same")
+
+        def fail() -> None:
+            raise error
+
+        for _ in range(3):
+            with pytest.raises(LookupError, match="always the same"):
+                Parallel()(delayed(fail)() for _ in range(2))
+        assert len(error.__notes__) == 1
 
     @pytest.mark.usefixtures("configured")
     def test_end_what_was_opened(self, watcher: Watcher) -> None:
@@ -370,6 +394,32 @@ class TestLife:
             thread.join(DEADLOCK_S)
 
         assert results == [2470] * 4
+
+    def test_a_batch_that_comes_too_late(self, backend_name: str, watcher: Watcher) -> None:
+        """Is cancelled: joblib's callbacks may submit while it ends the call. Nothing is opened for it."""
+        late: list[Any] = []
+        shared = ours._ManyhandsBackend(0, name=backend_name)
+        with pytest.raises(joblib.parallel.FallbackToBackend) as fallback:
+            shared.configure(2)
+        for_one_call = fallback.value.backend
+        for_one_call.configure(2)
+        for_one_call.start_call()
+        for_one_call.abort_everything(ensure_ready=False)
+        future = for_one_call.submit(list, late.append)
+
+        assert future.cancelled()
+        assert late == [future]
+        assert len(watcher.opened) == 1
+        assert watcher.opened == watcher.closed
+
+    @pytest.mark.usefixtures("configured")
+    def test_somebody_else_closes_it(self) -> None:
+        """Is an error, not a call that never ends."""
+        with Parallel() as parallel:
+            parallel(delayed(square)(number) for number in range(4))
+            parallel._backend._executor.shutdown()
+            with pytest.raises(manyhands.ExecutorClosedError, match="the executor was shut down"):
+                parallel(delayed(square)(number) for number in range(4))
 
 
 class TestNested:

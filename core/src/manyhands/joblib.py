@@ -7,7 +7,6 @@ Once :func:`register` was called, ``joblib.parallel_config("manyhands", n_jobs=2
 """
 
 import os
-import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ import attrs
 from joblib import cpu_count, parallel as joblib
 
 from .backend.opening import choose, open_executor
-from .errors import UnsupportedError
+from .errors import ExecutorClosedError, UnsupportedError
 from .executor import Executor
 from .future import Future
 from .options import Capabilities
@@ -27,6 +26,8 @@ __all__ = ["register"]
 
 #: What ``Parallel`` hands to every backend, for those that need it.
 _OF_JOBLIB: Final = frozenset((*joblib.default_parallel_config, "context"))
+#: The beginning of the note that stands for a task's traceback.
+_NOTE: Final = "Traceback of the task (most recent call last):"
 
 
 def register(*, make_default: bool = False) -> None:
@@ -54,7 +55,9 @@ class _ManyhandsBackend(joblib.AutoBatchingMixin, joblib.ParallelBackendBase):
     """
     Runs the batches of ``Parallel`` as tasks.
 
-    Opened by the first batch, closed when the call ends, or the ``with`` block around a ``Parallel``.
+    The one in joblib's config is shared by whoever finds it there: it opens nothing, and each
+    ``Parallel`` gets a copy of its own. That is open during a call, or as long as the ``with``
+    block around the ``Parallel``.
     """
 
     supports_retrieve_callback = True
@@ -72,9 +75,9 @@ class _ManyhandsBackend(joblib.AutoBatchingMixin, joblib.ParallelBackendBase):
     ) -> None:
         super().__init__(nesting_level=nesting_level, inner_max_num_threads=inner_max_num_threads)
         self._arguments = {"name": name, "requires": tuple(requires), **options}
+        self._shared = True
         self._n_jobs = 1
         self._executor: Executor | None = None
-        self._opening = threading.Lock()
         #: Where nobody else runs while joblib waits: batches whose end it has not been told, and a count of those ends.
         self._untold: set[Future[Any]] = set()
         self._ends: Any = None
@@ -87,6 +90,14 @@ class _ManyhandsBackend(joblib.AutoBatchingMixin, joblib.ParallelBackendBase):
         max_workers = settings.options(kind.options_type).max_workers
         make = partial(open_executor, name, requires=requires, **options)
         return _Source(kind.name, kind.capabilities, max_workers, make)
+
+    def _copy(self, options: dict[str, Any]) -> "_ManyhandsBackend":
+        """For one ``Parallel``, with *options* of its own."""
+        copy = _ManyhandsBackend(self.nesting_level, self.inner_max_num_threads, **(self._arguments | options))
+        copy._shared = False
+        if not options:
+            copy._source = self._source
+        return copy
 
     # What joblib asks before it starts.
 
@@ -108,10 +119,9 @@ class _ManyhandsBackend(joblib.AutoBatchingMixin, joblib.ParallelBackendBase):
         return n_jobs
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **arguments: Any) -> int:
-        options = {name: value for name, value in arguments.items() if name not in _OF_JOBLIB}
-        if options:
-            self._arguments |= options
-            self.__dict__.pop("_source", None)
+        if self._shared:
+            options = {name: value for name, value in arguments.items() if name not in _OF_JOBLIB}
+            raise joblib.FallbackToBackend(self._copy(options))
         if self.inner_max_num_threads is not None and not self._source.capabilities.isolation:
             what = "inner_max_num_threads: its workers share one process"
             raise UnsupportedError(self._source.name, what, capability="isolation")
@@ -121,22 +131,22 @@ class _ManyhandsBackend(joblib.AutoBatchingMixin, joblib.ParallelBackendBase):
 
     def get_nested_backend(self) -> tuple[Any, int | None]:
         """In tasks, one level down: executors of the same backend. Out of process and below, as joblib does it."""
-        if self.nesting_level or not self._source.capabilities.in_process:
+        executor = self._executor
+        if self.nesting_level or executor is None or not executor.capabilities.in_process:
             nested: tuple[Any, int | None] = super().get_nested_backend()
             return nested
         inner = _ManyhandsBackend(nesting_level=1)
-        inner._source = attrs.evolve(self._source, make=self._opened().backend.executor)
+        inner._source = attrs.evolve(self._source, make=executor.backend.executor)
         inner.default_n_jobs = 1
         return inner, None
 
     # While it runs.
 
-    def _opened(self) -> Executor:
-        with self._opening:
-            if self._executor is None:
-                self._executor = self._source.make(max_workers=self._n_jobs, **self._initializer())
-                self._ends = self._executor.backend.semaphore(0)
-            return self._executor
+    def start_call(self) -> None:
+        if self._executor is None:
+            executor = self._source.make(max_workers=self._n_jobs, **self._initializer())
+            self._ends = executor.backend.semaphore(0)
+            self._executor = executor
 
     def _initializer(self) -> dict[str, Any]:
         """Workers that share no process with others are told how many threads numerical libraries may have in them."""
@@ -145,7 +155,17 @@ class _ManyhandsBackend(joblib.AutoBatchingMixin, joblib.ParallelBackendBase):
         return {"initializer": _set_environment, "initargs": (self._prepare_worker_env(self._n_jobs),)}
 
     def submit(self, func: Callable[[], Any], callback: Callable[[Any], object] | None = None) -> Future[Any]:
-        future = self._opened().submit(func)
+        executor = self._executor
+        try:
+            if executor is None:
+                raise ExecutorClosedError
+            future: Future[Any] = executor.submit(func)
+        except ExecutorClosedError:
+            if self._executor is not None:
+                raise
+            # joblib has ended the call, and a callback that does not know submits what would have been next.
+            future = Future()
+            future.cancel()
         if callback is not None:
             future.add_done_callback(callback)
         if self._source.capabilities.deterministic:
@@ -161,9 +181,9 @@ class _ManyhandsBackend(joblib.AutoBatchingMixin, joblib.ParallelBackendBase):
     def retrieve_result_callback(self, future: Future[Any]) -> Any:
         error = future.exception()
         if error is not None and error.__traceback__ is not None:
-            # joblib takes the traceback away.
-            frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
-            error.add_note(f"Traceback of the task (most recent call last):\n{frames}")
+            # joblib takes the traceback away. An exception may come again: it has one such note.
+            others = [note for note in getattr(error, "__notes__", ()) if not note.startswith(_NOTE)]
+            error.__notes__ = [*others, f"{_NOTE}\n{''.join(traceback.format_tb(error.__traceback__)).rstrip()}"]
         return future.result()
 
     @contextmanager
@@ -183,19 +203,14 @@ class _ManyhandsBackend(joblib.AutoBatchingMixin, joblib.ParallelBackendBase):
 
     # At the end.
 
-    def _released(self) -> Executor | None:
-        with self._opening:
-            executor, self._executor = self._executor, None
-        return executor
-
     def terminate(self) -> None:
-        executor = self._released()
+        executor, self._executor = self._executor, None
         if executor is not None:
             executor.shutdown()
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
-        """Nothing to make ready: the next batch opens anew."""
-        executor = self._released()
+        """Nothing to make ready: the next call opens anew."""
+        executor, self._executor = self._executor, None
         if executor is not None:
             executor.terminate_workers()
 
