@@ -141,6 +141,13 @@ class TestResults:
         assert Parallel(batch_size=size, pre_dispatch="all")(calls) == [n * n for n in range(100)]
         assert watcher.tasks >= 100 // size
 
+    @capability("in_process")
+    def test_not_in_batches(self, watcher: Watcher, backend: Any) -> None:
+        """Short calls are tasks of their own, where that costs nothing."""
+        Parallel()(delayed(square)(number) for number in range(500))
+
+        assert watcher.tasks == 500
+
     def test_nothing(self) -> None:
         """No calls, no results."""
         assert Parallel()([]) == []
@@ -192,6 +199,29 @@ class TestExceptions:
 
         assert "Traceback of the task" in caught.value.__notes__[0]
         assert "fail_at_three" in caught.value.__notes__[0]
+
+    @pytest.mark.usefixtures("configured")
+    @capability("in_process")
+    def test_ask_what_runs_to_stop(self) -> None:
+        """The others are told, as by ``terminate_workers``."""
+        meeting, stopped = Meeting(2), []
+
+        def go_on() -> None:
+            meeting.join()
+            task: Any = manyhands.current_task()
+            backend = manyhands.current_backend()
+            end = backend.monotonic() + DEADLOCK_S
+            while not task.cancel_requested and backend.monotonic() < end:
+                backend.sleep(0.001)
+            stopped.append(task.cancel_requested)
+
+        def fail() -> None:
+            meeting.join()
+            raise KeyError(3)
+
+        with pytest.raises(KeyError):
+            Parallel()(delayed(fn)() for fn in (go_on, fail))
+        assert stopped == [True]
 
     @pytest.mark.usefixtures("configured")
     @capability("in_process")
@@ -348,6 +378,16 @@ class TestChoosing:
 
         assert sorted(seen) == [0, 1, 2, 3, 4]
         assert watcher.tasks
+
+    @capability("not in_process")
+    def test_shared_memory_out_of_process(self, backend: Any, watcher: Watcher) -> None:
+        """``require="sharedmem"`` then leads to joblib's own threads."""
+        seen: list[int] = []
+        with joblib.parallel_config("manyhands", name=backend.name, n_jobs=2):
+            Parallel(require="sharedmem")(delayed(seen.append)(number) for number in range(5))
+
+        assert sorted(seen) == [0, 1, 2, 3, 4]
+        assert not watcher.tasks
 
     @capability("not isolation")
     def test_inner_threads_in_one_process(self, backend: Any) -> None:

@@ -78,9 +78,11 @@ class _ManyhandsBackend(joblib.AutoBatchingMixin, joblib.ParallelBackendBase):
         self._shared = True
         self._n_jobs = 1
         self._executor: Executor | None = None
-        #: Where nobody else runs while joblib waits: batches whose end it has not been told, and a count of those ends.
+        #: Where nobody else runs while joblib waits: batches whose end it has not been told, a count of those ends,
+        #: and whether one of them failed.
         self._untold: set[Future[Any]] = set()
         self._ends: Any = None
+        self._failed = False
 
     @cached_property
     def _source(self) -> _Source:
@@ -143,6 +145,7 @@ class _ManyhandsBackend(joblib.AutoBatchingMixin, joblib.ParallelBackendBase):
     # While it runs.
 
     def start_call(self) -> None:
+        self._failed = False
         if self._executor is None:
             executor = self._source.make(max_workers=self._n_jobs, **self._initializer())
             self._ends = executor.backend.semaphore(0)
@@ -176,6 +179,7 @@ class _ManyhandsBackend(joblib.AutoBatchingMixin, joblib.ParallelBackendBase):
     def _told(self, future: Future[Any]) -> None:
         """Joblib, whose callback comes first, knows of the end of *future*."""
         self._untold.discard(future)
+        self._failed = self._failed or future.cancelled() or future.exception() is not None
         self._ends.release()
 
     def retrieve_result_callback(self, future: Future[Any]) -> Any:
@@ -190,7 +194,7 @@ class _ManyhandsBackend(joblib.AutoBatchingMixin, joblib.ParallelBackendBase):
     def retrieval_context(self) -> Iterator[None]:
         if self._source.capabilities.deterministic:
             # joblib looks for results in a loop with ``time.sleep``, and there nothing would go on meanwhile.
-            while self._untold and self._ends.acquire(timeout=self.parallel.timeout):
+            while self._untold and not self._failed and self._ends.acquire(timeout=self.parallel.timeout):
                 pass
         yield
 
