@@ -80,9 +80,9 @@ def watcher() -> Iterator[Watcher]:
 
 
 @pytest.fixture
-def configured(backend_name: str) -> Iterator[None]:
-    """Two jobs on the backend under test."""
-    with joblib.parallel_config("manyhands", name=backend_name, n_jobs=2):
+def configured(backend: Any) -> Iterator[None]:
+    """Two jobs on the backend under test; opened once more, as every time."""
+    with joblib.parallel_config("manyhands", name=backend.name, n_jobs=2):
         yield
 
 

@@ -89,7 +89,7 @@ def test_a_model_that_fails(tasks: Count, data: Any, tree: Any) -> None:
 
 
 @pytest.mark.capability("in_process")
-def test_a_forest(tasks: Count, data: Any, backend: Any) -> None:
+def test_a_forest(backend: Any, tasks: Count, data: Any) -> None:
     """Trees are grown, and asked, in threads: it wants memory that all share."""
     forest = RandomForestClassifier(12, n_jobs=2, random_state=1).fit(*data)
     grown = tasks.tasks

@@ -490,6 +490,7 @@ class Executor(concurrent.futures.Executor):
             raise DeadlockError(f"task {here.id} ({here.name}) cannot wait for the end of the executor it runs in")
         self._pool.engine.close(cancel=cancel, deadline=deadline)
         if self._owns_backend:
+            self._owns_backend = False  # closing it comes back here
             self.backend.close(cancel=cancel)
 
     def __enter__(self) -> "Executor":
