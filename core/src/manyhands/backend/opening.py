@@ -58,11 +58,10 @@ def open_backend(name: str | None = None, /, *, requires: Iterable[str] = (), **
     settings, kind = choose(name, requires, options)
     for observer in settings.observers.value:
         hooks.register(observer, partial(registry.load_observer, observer, source=settings.observers.origin))
-    backend: Backend[Any] = kind(settings.options(kind.options_type))
-    return backend
+    return kind(settings.options(kind.options_type))
 
 
-def choose(name: str | None, requires: Iterable[str], options: dict[str, Any]) -> tuple[Any, Any]:
+def choose(name: str | None, requires: Iterable[str], options: dict[str, Any]) -> tuple[Any, type[Backend[Any]]]:
     """What :func:`open_backend` with these arguments opens: the settings, and the class."""
     settings = config.resolve(name, options)
     required = frozenset(requires)
