@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import attrs
@@ -16,6 +17,8 @@ DOCS = sorted((ROOT / "docs").glob("*.md"))
 
 #: A block of code, or a heading outside of one.
 _PART = re.compile(r"^```(\w+)\n(.*?)^```$|^#+ ([^\n]*)$", re.MULTILINE | re.DOTALL)
+#: A module that a program in Python imports, on a line of its own.
+_IMPORTED = re.compile(r"^(?:import|from) (\w+)", re.MULTILINE)
 #: What a line promises to print; in Python only ``print`` does.
 _PROMISE = {
     "python": re.compile(r"^\s*print\(.*\)  # (.*)$", re.MULTILINE),
@@ -39,8 +42,11 @@ class Example:
 
     def run(self, folder: Path) -> tuple[int, str, list[str]]:
         """Run it in *folder*: its exit code, what it says to stderr, and the lines that it prints."""
-        if "open_" in self.code:
+        if "open_" in self.code or "manyhands.joblib" in self.code:
             pytest.importorskip("manyhands_threading", reason="the threading backend is not installed")
+        for module in _IMPORTED.findall(self.code):
+            if find_spec(module) is None:
+                pytest.skip(f"{module} is not installed")
         interpreter = [sys.executable, "-W", "error"] if self.language == "python" else ["/bin/sh"]
         said = subprocess.run(
             [*interpreter, "-c", self.code], cwd=folder, capture_output=True, text=True, timeout=60, check=False

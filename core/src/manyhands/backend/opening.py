@@ -55,16 +55,21 @@ def open_backend(name: str | None = None, /, *, requires: Iterable[str] = (), **
         ConfigError: an option, a file or a variable is wrong.
         UnsupportedError: no installed backend offers what is required.
     """
+    settings, kind = choose(name, requires, options)
+    for observer in settings.observers.value:
+        hooks.register(observer, partial(registry.load_observer, observer, source=settings.observers.origin))
+    return kind(settings.options(kind.options_type))
+
+
+def choose(name: str | None, requires: Iterable[str], options: dict[str, Any]) -> tuple[Any, type[Backend[Any]]]:
+    """What :func:`open_backend` with these arguments opens: the settings, and the class."""
     settings = config.resolve(name, options)
     required = frozenset(requires)
     kind = _load(settings, settings.backend.value)
     if required and kind.capabilities.missing(required):
         kind = _first_that_fits(settings, required)
         settings = config.resolve(kind.name, options)
-    for observer in settings.observers.value:
-        hooks.register(observer, partial(registry.load_observer, observer, source=settings.observers.origin))
-    backend: Backend[Any] = kind(settings.options(kind.options_type))
-    return backend
+    return settings, kind
 
 
 def open_executor(

@@ -18,7 +18,7 @@ import attrs
 
 from .. import hooks
 from .._log import get_logger
-from .._parking import wait_limit
+from .._parking import ThreadParker, wait_limit
 from ..errors import DeadlockError, ExecutorClosedError, ResourceError, UnsupportedError
 from ..future import Future
 from ..options import Capabilities, ExecutorOptions, TaskOptions, merge, shorten
@@ -36,6 +36,8 @@ log: Final = get_logger("manyhands.executor")
 _DEFAULTS: Final = TaskOptions()
 #: Most tasks of one executor that wait for tasks of the same executor at the same time.
 _MOST_LENT: Final = 1000
+#: How often it is looked whether the work is done, where a loop of asyncio shares its thread with it, in seconds.
+_LOOK_S: Final = 0.001
 #: ``inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR``, without importing inspect.
 _ASYNCHRONOUS: Final = 0x280
 
@@ -260,6 +262,11 @@ class Executor(concurrent.futures.Executor):
         # Dropped with work pending, it finishes that work and goes.
         self._dropped = weakref.finalize(self, engine.close, cancel=False, deadline=0)
         self._dropped.atexit = False
+
+    @property
+    def _max_workers(self) -> int:
+        """Not ours to name: dask and others ask the standard library's executors for it, to know how much to submit."""
+        return self._pool.size
 
     # Submitting.
 
@@ -488,6 +495,7 @@ class Executor(concurrent.futures.Executor):
             raise DeadlockError(f"task {here.id} ({here.name}) cannot wait for the end of the executor it runs in")
         self._pool.engine.close(cancel=cancel, deadline=deadline)
         if self._owns_backend:
+            self._owns_backend = False  # closing it comes back here
             self.backend.close(cancel=cancel)
 
     def __enter__(self) -> "Executor":
@@ -505,6 +513,10 @@ class Executor(concurrent.futures.Executor):
             self.terminate_workers()
             raise
 
+    def _has_work(self) -> bool:
+        stats = self.stats()
+        return bool(stats.pending or stats.running)
+
     async def __aenter__(self) -> "Executor":
         return self.__enter__()
 
@@ -513,7 +525,13 @@ class Executor(concurrent.futures.Executor):
     ) -> None:
         import asyncio
 
-        await asyncio.to_thread(self.__exit__, kind, error, trace)
+        if self._pool.parker_type is ThreadParker:
+            await asyncio.to_thread(self.__exit__, kind, error, trace)
+            return
+        # Loop and tasks share this thread, so the loop must go on until they are done.
+        while (kind is None or issubclass(kind, Exception)) and self._has_work():
+            await asyncio.sleep(_LOOK_S)
+        self.__exit__(kind, error, trace)
 
     def __repr__(self) -> str:
         state = "open" if self._pool.closed is None else "closed"
