@@ -40,7 +40,7 @@ class Contestant:
 
 
 #: The module that a contestant needs, if it is not the standard library or ours.
-NEEDS = {"pebble-thread": "pebble", "joblib-thread": "joblib"}
+NEEDS = {"dummy": "manyhands_dummy", "pebble-thread": "pebble", "joblib-thread": "joblib"}
 CONTESTANTS: dict[str, Callable[[], AbstractContextManager[Contestant]]] = {}
 
 
@@ -70,6 +70,14 @@ def threading() -> Iterator[Contestant]:
     import manyhands
 
     with manyhands.open_executor("threading", max_workers=WORKERS) as executor:
+        yield with_executor(executor, lock=executor.backend.lock, queue=executor.backend.queue)
+
+
+@contestant("dummy")
+def dummy() -> Iterator[Contestant]:
+    import manyhands
+
+    with manyhands.open_executor("dummy", max_workers=WORKERS) as executor:
         yield with_executor(executor, lock=executor.backend.lock, queue=executor.backend.queue)
 
 

@@ -33,6 +33,7 @@ ROWS = (
     Row("import of the package", "import", "manyhands", "cf-thread", 0.8, 1.5),
     Row("fresh interpreter to first result", "first-result", "threading", "cf-thread", 1 / 4, 1 / 3),
     Row("lock, uncontended", "lock", "threading", "stdlib", 0.9, 1),
+    Row("dummy: submit to result", "latency", "dummy", "cf-thread", 40, 60),
     # For information: other peers, and what hosting costs beside the native form.
     Row("thread: submit + gather", "submit-gather", "threading", "pebble-thread"),
     Row("thread: submit + gather (one Parallel call)", "submit-gather", "threading", "joblib-thread"),
@@ -44,4 +45,5 @@ ROWS = (
     Row("queue, one thread to another", "queue", "threading", "stdlib"),
     Row("lock, hosted beside native", "lock", "threading-hosted", "threading"),
     Row("queue, hosted beside native", "queue", "threading-hosted", "threading"),
+    Row("dummy: map, a million items", "map", "dummy", "mp-thread"),
 )
