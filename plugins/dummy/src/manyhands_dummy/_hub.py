@@ -160,6 +160,10 @@ class Hub:
         self.main.state = self._slot["activity"]
         #: Where it is recorded who ran, and where it was interrupted; None: nowhere.
         self.steps: list[tuple[str, str]] | None = None
+        #: The files that are worth to be recorded also where they are ours.
+        self.files: frozenset[str] = frozenset()
+        #: How many operations the one that runs is in that nobody else may see half done.
+        self.undivided = 0
 
     def check_thread(self) -> None:
         """UnsupportedError where another thread calls."""
@@ -261,7 +265,7 @@ class Hub:
             self.current = fiber
             self._slot["activity"] = fiber.state
             if self.steps is not None:
-                self.steps.append((me.name, place(me) if me.job or me is self.main else "its end"))
+                self.steps.append((me.name, place(me, self.files) if me.job or me is self.main else "its end"))
             fiber.greenlet.switch()
         if me.error is not None:
             error, me.error = me.error, None
