@@ -76,6 +76,9 @@ def outcomes(model: Any, tasks: Iterable[Sequence[Op]], *, early: bool = False) 
     """
     What may come out if the *tasks* take their operations one after the other, in any order.
 
+    That is the answers, what can be seen at the end, and when that is: time passes only where everybody waits,
+    so a wake-up that is lost is seen even where a timeout makes up for it.
+
     Args:
         model: Its methods are the operations, with who calls before the arguments; they raise, and they
             change it. ``expire(who, op, under_way)`` is called where a timeout is over, and ``final()`` says
@@ -93,7 +96,7 @@ def outcomes(model: Any, tasks: Iterable[Sequence[Op]], *, early: bool = False) 
             continue
         seen.add(key)
         if not any(task.ops for task in doing):
-            found.add((tuple(task.answers for task in doing), state.final()))
+            found.add((tuple(task.answers for task in doing), state.final(), now))
             continue
         steps = list(_steps(state, doing, now, early))
         if not steps:  # so time passes
@@ -171,7 +174,8 @@ class Program:
 
         with backend.executor(len(self.tasks)) as executor:
             futures = [executor.submit(do, ops) for ops in self.tasks]
-        outcome = (tuple(future.result() for future in futures), self.final(subject))
+        answers, now = tuple(future.result() for future in futures), round(backend.monotonic(), 6)
+        outcome = (answers, self.final(subject), now)
         assert outcome in self.allowed, f"{self} gave {outcome}; possible is {sorted(map(str, self.allowed))}"
         self.seen.add(outcome)
 

@@ -174,11 +174,16 @@ class Meeting:
 
 
 def _queues() -> Iterator[tuple[str, Kind]]:
-    for kind in ("queue", "lifo_queue", "priority_queue", "simple_queue"):
-        for maxsize, items in ((1, ()), (1, (1,)), (2, (2, 1)), (0, ()), (0, (2, 1))):
-            if kind != "simple_queue" or not maxsize:
-                made = Kind(_queue_of(kind, maxsize, items), QueueModel(kind, maxsize, items), QUEUEING, _left)
-                yield f"{kind}({maxsize}) with {list(items)}", made
+    states: dict[str, tuple[tuple[int, tuple[int, ...]], ...]] = {
+        "queue": ((1, ()), (1, (1,)), (2, (2, 1)), (0, ()), (0, (2, 1))),
+        "lifo_queue": ((1, (1,)), (0, (2, 1))),
+        "priority_queue": ((1, (1,)), (0, (2, 1))),
+        "simple_queue": ((0, ()),),
+    }
+    for kind in states:
+        for maxsize, items in states[kind]:
+            made = Kind(_queue_of(kind, maxsize, items), QueueModel(kind, maxsize, items), QUEUEING, _left)
+            yield f"{kind}({maxsize}) with {list(items)}", made
 
 
 KINDS: dict[str, Kind] = {

@@ -26,19 +26,19 @@ def explore_bytecodes(kind: str, seeds: int, *, hasty: bool = False) -> None:
 @kinds
 def test_pairs(kind: str) -> None:
     """Two tasks at once get what they would get one after the other."""
-    explore_pairs(kind, 8)
+    explore_pairs(kind, 5)
 
 
 @kinds
 def test_pairs_at_every_bytecode(kind: str) -> None:
     """Also where the host's own code is interrupted anywhere: its lock holds the machines together."""
-    explore_bytecodes(kind, 4)
+    explore_bytecodes(kind, 3)
 
 
 @kinds
 def test_pairs_with_timeouts_that_end_at_any_time(kind: str) -> None:
     """An answer that meets the end of the waiting is not lost, and not given twice."""
-    explore_bytecodes(kind, 4, hasty=True)
+    explore_bytecodes(kind, 3, hasty=True)
 
 
 @slow
