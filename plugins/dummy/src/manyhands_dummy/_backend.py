@@ -8,6 +8,7 @@ from manyhands import Activity, Backend, Capabilities, ExecutorOptions, LocalHos
 from ._activity import DummyActivity
 from ._engine import DummyEngine
 from ._hub import Hub, RealClock, VirtualClock
+from ._local import local_of
 from ._options import DummyOptions
 from ._order import RandomOrder
 
@@ -44,6 +45,7 @@ class DummyBackend(Backend[DummyOptions]):
     def __init__(self, options: DummyOptions) -> None:
         order = None if options.seed is None else RandomOrder(options.seed)
         self._hub = Hub(VirtualClock() if options.virtual_time else RealClock(), order)
+        self.local = local_of(self._hub)  # type: ignore[misc]
         super().__init__(options)
 
     def make_engine(self, options: ExecutorOptions) -> DummyEngine:

@@ -267,11 +267,18 @@ class Hub:
             self.current = fiber
             self._slot["activity"] = fiber.state
             if self.steps is not None:
-                self.steps.append((me.name, place(me, self.files) if me.job or me is self.main else "its end"))
+                self._record(me)
             fiber.greenlet.switch()
         if me.error is not None:
             error, me.error = me.error, None
             raise error
+
+    def _record(self, me: Fiber) -> None:
+        self.undivided += 1  # names are made by code that may be explored, too
+        where = place(me, self.files) if me.job or me is self.main else "its end"
+        if self.steps is not None:
+            self.steps.append((me.name, where))
+        self.undivided -= 1
 
     def _next(self) -> Fiber:
         """The one that runs next; lets time pass where nobody can run."""
@@ -299,7 +306,9 @@ class Hub:
     def _tell_deadlock(self) -> None:
         """Everybody who is blocked gets the error, the main program first; what is there to serve may stay."""
         blocked = [fiber for fiber in (self.main, *self._fibers) if fiber.parker is not None and not fiber.daemon]
+        self.undivided += 1
         graph = {f"{fiber.name}, at {place(fiber)}": purpose(fiber) for fiber in blocked}
+        self.undivided -= 1
         for fiber in blocked:
             fiber.error = DeadlockError("nothing can ever run again: everybody waits", graph=graph)
             fiber.parker.release()
