@@ -70,11 +70,12 @@ def as_completed(
 
 def _ended(futures: set[_AnyFuture[T]], limit: float | None) -> Iterator[_AnyFuture[T]]:
     """Each of our *futures* as it ends; TimeoutError after *limit* seconds."""
-    deadline = None if limit is None else time.monotonic() + limit
-    return _each_ended(futures, deadline)
+    monotonic = _clock(futures)
+    deadline = None if limit is None else monotonic() + limit
+    return _each_ended(futures, deadline, monotonic)
 
 
-def _each_ended(futures: set[Any], deadline: float | None) -> Iterator[Any]:
+def _each_ended(futures: set[Any], deadline: float | None, monotonic: Callable[[], float]) -> Iterator[Any]:
     ended = Mailbox(_parker_type(futures))
     left = total = len(futures)
     try:
@@ -82,7 +83,8 @@ def _each_ended(futures: set[Any], deadline: float | None) -> Iterator[Any]:
             future._follow(ended.put)
         future = None
         while left:
-            ended_now = [_next(ended, futures, f"{left} (of {total}) futures unfinished", deadline)]
+            remaining = None if deadline is None else deadline - monotonic()
+            ended_now = [_next(ended, futures, f"{left} (of {total}) futures unfinished", remaining)]
             futures.discard(ended_now[0])
             left -= 1
             yield ended_now.pop()  # who is done with a future shall be able to free it
@@ -92,12 +94,12 @@ def _each_ended(futures: set[Any], deadline: float | None) -> Iterator[Any]:
                 future._unfollow(ended.put)
 
 
-def _next(ended: Mailbox, futures: set[Any], unfinished: str, deadline: float | None) -> Any:
+def _next(ended: Mailbox, futures: set[Any], unfinished: str, remaining: float | None) -> Any:
     if ended:
         return ended.get()
     try:
         with _lending(futures):
-            return ended.get(None if deadline is None else deadline - time.monotonic())
+            return ended.get(remaining)
     except TimeoutError:
         raise TimeoutError(unfinished) from None
 
@@ -106,6 +108,11 @@ def _parker_type(futures: set[Any]) -> Callable[[], Any]:
     """What blocks a thread will do, unless one of the futures knows better."""
     kinds = {future._parker_type() for future in futures}
     return next((kind for kind in kinds if kind is not ThreadParker), ThreadParker)
+
+
+def _clock(futures: set[Any]) -> Callable[[], float]:
+    """What their timeouts are counted on: it need not be the interpreter's clock."""
+    return next((future._executor.backend.monotonic for future in futures if isinstance(future, Task)), time.monotonic)
 
 
 def _lending(futures: set[Any]) -> AbstractContextManager[object]:
