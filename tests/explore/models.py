@@ -1,9 +1,8 @@
 """Models of the primitives in plain Python: what one operation after the other does."""
 
 import threading
-from typing import Any
-
 from queue import Empty, Full
+from typing import Any
 
 import manyhands
 

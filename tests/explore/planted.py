@@ -1,8 +1,7 @@
 """Defects of the kind that exploring is for, each as the function that has it."""
 
-from typing import Any
-
 from concurrent.futures._base import PENDING
+from typing import Any
 
 from manyhands import future
 from manyhands.primitives import WAIT
