@@ -561,11 +561,15 @@ class BarrierModel(Model):
         self.line: list[str] = []
         #: Who came while the action was run.
         self.late: list[str] = []
+        #: Whose time ended meanwhile.
+        self.overdue: set[str] = set()
+        #: Whose action it no longer is: the barrier was broken or reset under it.
+        self.outdated: str | None = None
         self.acting: str | None = None
         self.broken = False
 
     def free(self, client: str) -> bool:
-        return super().free(client) and client != self.acting
+        return super().free(client) and client not in (self.acting, self.outdated)
 
     def meet(self) -> None:
         self.expected += [(client, index) for index, client in enumerate(self.line)]
@@ -573,7 +577,9 @@ class BarrierModel(Model):
 
     def break_it(self) -> None:
         self.expected += [(client, threading.BrokenBarrierError) for client in (*self.line, *self.late)]
+        self.outdated = self.acting or self.outdated
         self.line, self.late, self.acting, self.broken = [], [], None, True
+        self.overdue.clear()
 
     def come(self, client: str) -> Any:
         if self.broken:
@@ -606,6 +612,9 @@ class BarrierModel(Model):
             answer = self.come(client)
             if answer is not WAIT:
                 self.expected.append((client, answer))
+        if self.acting is None and self.overdue.intersection(self.line):
+            self.break_it()
+        self.overdue.intersection_update(self.waiting, self.line + self.late)
         acting, self.acting = self.acting, None  # so that the actor may ask
         answer = self.ask(actor, "done")
         assert answer == self.parties - 1
@@ -618,7 +627,14 @@ class BarrierModel(Model):
     def the_action_fails(self) -> None:
         actor = str(self.acting)
         self.break_it()
-        assert self.ask(actor, "abort") is None
+        self.outdated = None
+        assert self.ask(actor, "failed") is None
+
+    @precondition(lambda self: self.outdated is not None)
+    @rule(how=st.sampled_from(["done", "failed"]))
+    def the_action_ends_too_late(self, how: str) -> None:
+        actor, self.outdated = str(self.outdated), None
+        assert self.ask(actor, how) is (threading.BrokenBarrierError if how == "done" else None)
 
     @rule(client=clients)
     def abort(self, client: str) -> None:
@@ -628,7 +644,7 @@ class BarrierModel(Model):
 
     @rule(client=clients)
     def reset(self, client: str) -> None:
-        if self.free(client) and self.acting is None:
+        if self.free(client):
             self.break_it()
             self.broken = False
             assert self.ask(client, "reset") is None
@@ -637,9 +653,11 @@ class BarrierModel(Model):
     def give_up(self, client: str) -> None:
         if client not in self.waiting:
             return
-        for line in (self.line, self.late):
-            if client in line:
-                line.remove(client)
+        if self.acting is not None:  # everybody is there, or this one is not up yet
+            self.overdue.add(client)
+            assert self.end(client, "give_up") is WAIT
+            return
+        self.line.remove(client)
         self.break_it()
         assert self.end(client, "give_up") is threading.BrokenBarrierError
 

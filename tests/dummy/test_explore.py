@@ -64,7 +64,11 @@ def test_replayed_elsewhere(program: Callable[[Any], None], error: type[BaseExce
     )
 
     elsewhere = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": "12345"}, timeout=20
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONHASHSEED": "12345"},
+        timeout=20,
     )
 
     assert (elsewhere.stdout.rstrip("\n"), elsewhere.stderr) == (str(failure), "")

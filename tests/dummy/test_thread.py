@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support import DEADLOCK_S
 
 import manyhands
 from manyhands import ManyhandsWarning, UnsupportedError
-from support import DEADLOCK_S
 
 pytest.importorskip("manyhands_dummy", reason="manyhands-dummy is not installed")
 
@@ -81,9 +81,7 @@ def test_first_completed(backend: Any) -> None:
     queue = backend.queue()
     with backend.executor() as executor:
         blocked, quick = executor.submit(queue.get), executor.submit(len, "")
-        done, not_done = concurrent.futures.wait(
-            [blocked, quick], return_when=concurrent.futures.FIRST_COMPLETED
-        )
+        done, not_done = concurrent.futures.wait([blocked, quick], return_when=concurrent.futures.FIRST_COMPLETED)
         queue.put(None)
 
     assert (done, not_done) == ({quick}, {blocked})

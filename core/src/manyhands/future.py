@@ -335,13 +335,17 @@ class Future(concurrent.futures.Future[T], metaclass=_Slotted):
 
     def set_running_or_notify_cancel(self) -> bool:
         """For executors: True when the task may start, False when it was cancelled meanwhile."""
-        if not self._started and self._may_start():
+        with _guard:  # of those who try at the same time one may
+            starts = not self._started and self._phase == PENDING
+            self._started |= starts
+        if starts:
             return True
         if self._phase == CANCELLED:
             with self._condition:
-                self._phase = CANCELLED_AND_NOTIFIED
-                _tell(self._waiters, self)
-            return False
+                if self._phase == CANCELLED:
+                    self._phase = CANCELLED_AND_NOTIFIED
+                    _tell(self._waiters, self)
+                    return False
         LOGGER.critical("Future %s in unexpected state: %s", id(self), self._state)
         raise RuntimeError("Future in unexpected state")
 

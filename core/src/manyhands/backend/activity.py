@@ -3,6 +3,7 @@
 import itertools
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -47,6 +48,8 @@ class Activity:
         self._name = name or f"{type(self).__name__}-{number}"
         self._daemon = bool(daemon)
         self._handle: ActivityHandle | None = None
+        #: The right to start it, which one may take.
+        self._startable: deque[None] = deque([None])
 
     def run(self) -> None:
         """What it does: calls the target."""
@@ -66,9 +69,16 @@ class Activity:
             ExecutorClosedError: the backend was closed.
             ResourceError: the machine has no more threads or processes.
         """
-        if self._handle is not None:
-            raise RuntimeError("an activity can only be started once")
-        self._handle = self._backend._start_activity(self)
+        try:
+            self._startable.pop()
+        except IndexError:
+            raise RuntimeError("an activity can only be started once") from None
+        try:
+            self._handle = self._backend._start_activity(self)
+        except BaseException:
+            if self._handle is None:  # it does not run
+                self._startable.append(None)
+            raise
 
     def main(self, handle: ActivityHandle) -> int:
         """For backends: run it here, where *handle* stands for it; returns the exit code."""

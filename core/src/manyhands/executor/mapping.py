@@ -12,7 +12,6 @@ is can be seen by its results: it may be in the middle of one more call, no furt
 import contextvars
 import itertools
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
@@ -248,6 +247,7 @@ class _Job:
         self._apply: Callable[..., Iterator[Any]] = itertools.starmap if call.star else map
         self._ordered = call.ordered
         self._fixed = call.chunksize
+        self._monotonic: Callable[[], float] = call.executor.backend.monotonic
         #: The caller's context; later runners are made by workers.
         self.context = contextvars.copy_context()
         self._lock = threading.RLock()  # reentrant: a collected consumer may call ``stop`` from inside
@@ -360,9 +360,9 @@ class _Job:
 
     def work(self, chunk: _Chunk) -> None:
         """Run the chunk and put its results where they belong."""
-        began = time.perf_counter()
+        began = self._monotonic()
         results = self._call_each(chunk)
-        took = time.perf_counter() - began
+        took = self._monotonic() - began
         with self._lock:
             self._chunks.remove(chunk)
             if took > 0:

@@ -182,7 +182,7 @@ class HostedBarrier(Primitive):
             assert self._action is not None
             self._action()
         except BaseException:
-            self._call("abort")
+            self._call("failed")
             raise
         return int(self._call("done"))
 

@@ -3,11 +3,14 @@
 import threading
 from collections import Counter, deque
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, Final
 
 from .machine import WAIT, Machine, Request
 
 __all__ = ["Barrier", "Condition", "Event", "Lock", "RLock", "Semaphore"]
+
+#: The note of a request whose time ended while it was not up to it.
+_OVERDUE: Final = object()
 
 
 class Lock(Machine):
@@ -256,7 +259,8 @@ class Barrier(Machine):
     A meeting point of *parties* clients.
 
     The last to come is answered with ``None`` when there is an action: it runs it and then calls
-    ``done``, or ``abort`` when it failed. Who comes meanwhile waits for the next meeting.
+    ``done``, or ``failed``. Who comes meanwhile waits for the next meeting. Everybody is there then,
+    so a timeout that ends during the action breaks nothing; that of who came meanwhile counts after it.
     """
 
     def __init__(self, parties: int, has_action: bool = False) -> None:
@@ -290,7 +294,7 @@ class Barrier(Machine):
 
     def done(self, request: Request) -> int:
         """The action was run."""
-        if self.broken:
+        if self.acting != request.client:  # it was aborted or reset meanwhile
             raise threading.BrokenBarrierError
         self.acting = None
         self._meet()
@@ -299,7 +303,14 @@ class Barrier(Machine):
             answer = self.wait(waiter)
             if answer is not WAIT:
                 self.grant(waiter, answer)
+        if self.acting is None and any(waiter.note is _OVERDUE for waiter in self.line):
+            self._break()
         return self.parties - 1
+
+    def failed(self, request: Request) -> None:
+        """The action was not run, or not to its end."""
+        if self.acting == request.client:
+            self._break()
 
     def reset(self, request: Request) -> None:
         self._refuse_all()
@@ -314,6 +325,9 @@ class Barrier(Machine):
         return self.parties, len(self.line) + (self.acting is not None), self.broken
 
     def give_up(self, request: Request) -> Any:
+        if self.acting is not None:
+            request.note = _OVERDUE
+            return WAIT
         self.forget(request)
         self._break()
         raise threading.BrokenBarrierError

@@ -73,7 +73,10 @@ class Pool:
         """As :meth:`apply`, without waiting; a callback has returned before the result is ready."""
         self._check_call(func)
         result = AsyncResult(self, callback, error_callback)
-        self._executor.submit(func, *args, **(kwds or {})).add_done_callback(result._arrived)
+        with self._mutex:  # ``close`` comes before it, or after it
+            self._check_running()
+            task = self._executor.submit(func, *args, **(kwds or {}))
+        task.add_done_callback(result._arrived)
         return result
 
     def map(self, func: Callable[..., Any], iterable: Iterable[Any], chunksize: int | None = None) -> list[Any]:
@@ -188,8 +191,10 @@ class Pool:
         size = chunksize or max(1, -(-len(items) // (self._executor._pool.size * _PER_WORKER)))
         chunks = list(_chunks(items, size)) or [[]]  # nothing to do is done by a worker, too: so there is one way
         result = MapResult(self, callback, error_callback, len(chunks))
-        for number, chunk in enumerate(chunks):
-            task = self._executor.submit(_run_chunk, func, star, chunk)
+        with self._mutex:  # all of it is accepted, or nothing
+            self._check_running()
+            tasks = [self._executor.submit(_run_chunk, func, star, chunk) for chunk in chunks]
+        for number, task in enumerate(tasks):
             task.add_done_callback(partial(result._part_arrived, number))
         return result
 
@@ -201,6 +206,7 @@ class Pool:
         chunks = _chunks(iterable, chunksize or 1)
         results = ResultIterator(self, ordered)
         with self._mutex:
+            self._check_running()
             self._feeds.add(results)
         try:
             start_helper(self._backend, partial(self._feed, results, func, chunks), "manyhands-imap")

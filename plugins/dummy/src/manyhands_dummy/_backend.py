@@ -27,9 +27,10 @@ class _Mutex:
     def __enter__(self) -> None:
         self._hub.caller()
         self._hub.pause()
+        self._hub.undivided += 1
 
     def __exit__(self, *_: object) -> None:
-        pass
+        self._hub.undivided -= 1
 
 
 class DummyBackend(Backend[DummyOptions]):

@@ -125,8 +125,7 @@ class Parker:
 class Hub:
     """The fibers of one thread, which is the one that makes it."""
 
-    def __init__(self, clock: Clock, order: Order | None = None, *, watched: bool = True) -> None:
-        """*watched*: fibers that block the thread are reported."""
+    def __init__(self, clock: Clock, order: Order | None = None) -> None:
         self.clock: Final = clock
         self.thread: Final = threading.get_ident()
         self.main: Final = Fiber("the main program", getcurrent())
@@ -148,7 +147,12 @@ class Hub:
         self._closing = False
         #: Whether it waits until somebody can run.
         self.idle = False
-        self._watched = watched
+        #: Whether fibers that block the thread are reported.
+        self.watched = True
+        #: The files that are worth to be recorded also where they are ours.
+        self.files: frozenset[str] = frozenset()
+        #: How many operations the one that runs is in that nobody else may see half done.
+        self.undivided = 0
 
     def caller(self) -> Fiber:
         """The fiber that calls; UnsupportedError in another thread."""
@@ -268,7 +272,7 @@ class Hub:
     # Switching.
 
     def _new_fiber(self) -> Fiber:
-        if self._watched and not self._fibers:
+        if self.watched and not self._fibers:
             watch(self)
         fiber = Fiber("", greenlet(self._life, self.main.greenlet))
         self._fibers.append(fiber)
@@ -289,7 +293,7 @@ class Hub:
             self.current = fiber
             self.slot["activity"] = fiber.state
             if self.steps is not None:
-                self.steps.append((me.name, place(me) if me.job or me is self.main else "its end"))
+                self._record(me)
             self.pump.leave(me, fiber)
             fiber.switch()
             self.pump.come_back(me)
@@ -301,6 +305,13 @@ class Hub:
         error, fiber.error = fiber.error, None
         assert error is not None
         raise error
+
+    def _record(self, me: Fiber) -> None:
+        self.undivided += 1  # names are made by code that may be explored, too
+        where = place(me, self.files) if me.job or me is self.main else "its end"
+        if self.steps is not None:
+            self.steps.append((me.name, where))
+        self.undivided -= 1
 
     def _next(self) -> Fiber:
         """The one that runs next; lets time pass where nobody can run."""
@@ -358,7 +369,9 @@ class Hub:
     def _tell_deadlock(self) -> None:
         """Everybody who is blocked gets the error, the main program first; what is there to serve may stay."""
         blocked = [fiber for fiber in (self.main, *self._fibers) if fiber.parker is not None and not fiber.daemon]
+        self.undivided += 1
         graph = {f"{fiber.name}, at {place(fiber)}": purpose(fiber) for fiber in blocked}
+        self.undivided -= 1
         for fiber in blocked:
             fiber.error = DeadlockError("nothing can ever run again: everybody waits", graph=graph)
             assert fiber.parker is not None

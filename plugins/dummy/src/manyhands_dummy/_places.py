@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 __all__ = ["place", "purpose"]
 
 
-def place(fiber: "Fiber") -> str:
-    """``file:line`` of the innermost frame outside of manyhands."""
+def place(fiber: "Fiber", files: frozenset[str] = frozenset()) -> str:
+    """``file:line`` of the innermost frame outside of manyhands, or in one of the *files*."""
     for frame in _frames(fiber):
-        if not str(frame.f_globals.get("__name__", "")).startswith(("manyhands", "concurrent.futures")):
+        ours = str(frame.f_globals.get("__name__", "")).startswith(("manyhands", "concurrent.futures"))
+        if not ours or frame.f_code.co_filename in files:
             return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-    return "an unknown place"
+    return "inside manyhands"
 
 
 def purpose(fiber: "Fiber") -> str:

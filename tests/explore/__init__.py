@@ -1,0 +1,1 @@
+"""Our own code under many schedules, on the dummy backend."""
