@@ -319,7 +319,7 @@ def test_a_difference_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
         compare(plan)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @given(plans(), st.integers())
 @settings(HOW, max_examples=2000)
 @pytest.mark.timeout(1200, method="thread")

@@ -243,7 +243,7 @@ def test_executor(engine: str, program: Callable[[Any, Any], None]) -> None:
     check(engine, program, 15)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @engines
 @programs
 def test_executor_thoroughly(engine: str, program: Callable[[Any, Any], None]) -> None:

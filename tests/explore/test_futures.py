@@ -11,7 +11,7 @@ from .objects import check
 
 pytestmark = pytest.mark.timeout(240, method="thread")
 
-slow = pytest.mark.slow
+soak = pytest.mark.soak
 states = pytest.mark.parametrize("started", [False, True], ids=["pending", "running"])
 followed = pytest.mark.parametrize("followed", [False, True], ids=["", "with the standard library's condition"])
 
@@ -35,7 +35,7 @@ def test_pairs(started: bool, followed: bool) -> None:
     explore_groups(started, followed, 2, 12)
 
 
-@slow
+@soak
 @states
 @followed
 def test_pairs_thoroughly(started: bool, followed: bool) -> None:
@@ -43,7 +43,7 @@ def test_pairs_thoroughly(started: bool, followed: bool) -> None:
     explore_groups(started, followed, 2, 500)
 
 
-@slow
+@soak
 @states
 @followed
 def test_triples_thoroughly(started: bool, followed: bool) -> None:

@@ -8,7 +8,7 @@ from .objects import KINDS, MODULES, check, hosted_on
 pytestmark = pytest.mark.timeout(240, method="thread")
 
 kinds = pytest.mark.parametrize("kind", KINDS)
-slow = pytest.mark.slow
+soak = pytest.mark.soak
 
 
 def explore_pairs(kind: str, seeds: int) -> None:
@@ -41,14 +41,14 @@ def test_pairs_with_timeouts_that_end_at_any_time(kind: str) -> None:
     explore_bytecodes(kind, 3, hasty=True)
 
 
-@slow
+@soak
 @kinds
 def test_pairs_thoroughly(kind: str) -> None:
     """As above, under far more schedules."""
     explore_pairs(kind, 200)
 
 
-@slow
+@soak
 @kinds
 @pytest.mark.parametrize("hasty", [False, True])
 def test_pairs_at_every_bytecode_thoroughly(kind: str, hasty: bool) -> None:
@@ -56,7 +56,7 @@ def test_pairs_at_every_bytecode_thoroughly(kind: str, hasty: bool) -> None:
     explore_bytecodes(kind, 100, hasty=hasty)
 
 
-@slow
+@soak
 @kinds
 def test_triples_thoroughly(kind: str) -> None:
     """Three tasks at once."""

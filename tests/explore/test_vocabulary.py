@@ -220,7 +220,7 @@ def test_by_two(program: Callable[[Any], None]) -> None:
     check(program, 10)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @programs
 def test_by_two_thoroughly(program: Callable[[Any], None]) -> None:
     """Holds under every schedule, far more of them."""

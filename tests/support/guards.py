@@ -34,6 +34,7 @@ _MARKERS = (
     "fault(*rows): the rows of the catalogue of faults that the test covers",
     "bad_input(*rows): the rows of the catalogue of bad input that the test covers",
     "slow: leave it out in a quick run",
+    "soak: takes minutes; only the environment `slow` runs it",
     "orphans: the test makes processes that lose their parent; they are waited for here",
 )
 

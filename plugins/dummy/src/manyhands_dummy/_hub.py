@@ -92,7 +92,9 @@ class Parker:
         """
         hub = self._hub
         fiber = hub.caller()
-        if not self._woken and (timeout is None or timeout > 0):
+        # No time to wait is a point where others may go on, and on virtual time the least step of it.
+        at_once = timeout is not None and timeout <= 0 and hub.order is None and hub.clock.runs
+        if not (self._woken or at_once):
             self.fiber = fiber
             if outside:
                 hub.outside.expect(self)
@@ -102,8 +104,6 @@ class Parker:
                 self.fiber = None
                 if outside:
                     hub.outside.forget(self)
-        else:
-            hub.pause()
         return self._woken
 
     def wake(self) -> None:

@@ -12,8 +12,9 @@ __all__ = ["ORDERS", "make_order"]
 
 #: With so many points to lower a priority at, most races of a few steps have a chance in each run.
 _CHANGES: Final = 3
-#: The switch among which those points are drawn.
-_HORIZON: Final = 500
+#: Those points are drawn among the first so many switches: few for some seeds and many for others, as programs
+#: are short and long.
+_HORIZONS: Final = tuple(2**power for power in range(3, 12))
 
 
 class RandomOrder:
@@ -40,7 +41,8 @@ class PriorityOrder:
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
-        self._changes = {self._random.randrange(_HORIZON) for _ in range(_CHANGES)}
+        self._horizon = self._random.choice(_HORIZONS)
+        self._changes = {self._random.randrange(self._horizon) for _ in range(_CHANGES)}
         self._switches = 0
         self._lowest = 0.0
         self._priorities: WeakKeyDictionary[object, float] = WeakKeyDictionary()
@@ -49,12 +51,12 @@ class PriorityOrder:
         for fiber in fibers:
             if fiber.state not in self._priorities:
                 self._priorities[fiber.state] = self._random.random()
+        self._switches += 1
         first = max(fibers, key=lambda fiber: self._priorities[fiber.state])
-        if self._switches in self._changes or not self._switches % _HORIZON:
+        if self._switches in self._changes or self._switches % _HORIZONS[-1] == 0:
             # Also now and then, or one that only asks and asks would keep the others out for ever.
             self._lowest -= 1
             self._priorities[first.state] = self._lowest
-        self._switches += 1
         fibers.remove(first)
         return first
 
