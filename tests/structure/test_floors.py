@@ -145,4 +145,4 @@ def test_the_core_is_small(capsys: pytest.CaptureFixture[str]) -> None:
             print(f"{floor:12} {code:4}  {lines}")
         print(f"{'together':12} {total:4}  {sum(lines for _, _, lines in rows)}")
 
-    assert total <= 4_200
+    assert total <= 4_250

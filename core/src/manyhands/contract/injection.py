@@ -179,6 +179,8 @@ def interrupt_sweep(
     raised = sent = 0
     before = signal.signal(signal.SIGINT, handle)
     try:
+        operation()  # what is done only once is not counted
+        check()
         rehearsal = _Countdown(inside, None)
         rehearsal.run(operation)
         check()
