@@ -48,7 +48,7 @@ def wait(
     except TimeoutError:
         pass
     done |= {future for future in futures if future.done()}
-    return DoneAndNotDoneFutures(done, futures - done)
+    return DoneAndNotDoneFutures(done, futures.keys() - done)
 
 
 def as_completed(
@@ -68,13 +68,13 @@ def as_completed(
     return _ended(futures, limit) if _all_ours(futures) else concurrent.futures.as_completed(futures, limit)
 
 
-def _ended(futures: set[_AnyFuture[T]], limit: float | None) -> Iterator[_AnyFuture[T]]:
+def _ended(futures: dict[_AnyFuture[T], None], limit: float | None) -> Iterator[_AnyFuture[T]]:
     """Each of our *futures* as it ends; TimeoutError after *limit* seconds."""
     deadline = None if limit is None else time.monotonic() + limit
     return _each_ended(futures, deadline)
 
 
-def _each_ended(futures: set[Any], deadline: float | None) -> Iterator[Any]:
+def _each_ended(futures: dict[Any, None], deadline: float | None) -> Iterator[Any]:
     ended = Mailbox(_parker_type(futures))
     left = total = len(futures)
     try:
@@ -83,7 +83,7 @@ def _each_ended(futures: set[Any], deadline: float | None) -> Iterator[Any]:
         future = None
         while left:
             ended_now = [_next(ended, futures, f"{left} (of {total}) futures unfinished", deadline)]
-            futures.discard(ended_now[0])
+            del futures[ended_now[0]]
             left -= 1
             yield ended_now.pop()  # who is done with a future shall be able to free it
     finally:
@@ -92,7 +92,7 @@ def _each_ended(futures: set[Any], deadline: float | None) -> Iterator[Any]:
                 future._unfollow(ended.put)
 
 
-def _next(ended: Mailbox, futures: set[Any], unfinished: str, deadline: float | None) -> Any:
+def _next(ended: Mailbox, futures: dict[Any, None], unfinished: str, deadline: float | None) -> Any:
     if ended:
         return ended.get()
     try:
@@ -102,13 +102,13 @@ def _next(ended: Mailbox, futures: set[Any], unfinished: str, deadline: float | 
         raise TimeoutError(unfinished) from None
 
 
-def _parker_type(futures: set[Any]) -> Callable[[], Any]:
+def _parker_type(futures: dict[Any, None]) -> Callable[[], Any]:
     """What blocks a thread will do, unless one of the futures knows better."""
     kinds = {future._parker_type() for future in futures}
     return next((kind for kind in kinds if kind is not ThreadParker), ThreadParker)
 
 
-def _lending(futures: set[Any]) -> AbstractContextManager[object]:
+def _lending(futures: dict[Any, None]) -> AbstractContextManager[object]:
     """A task that waits for tasks of its own executor lends its place meanwhile."""
     task = current_task()
     if task is None:
@@ -122,12 +122,13 @@ def _raised(future: _AnyFuture[T]) -> bool:
     return not future.cancelled() and future.exception() is not None
 
 
-def _all_ours(futures: set[_AnyFuture[T]]) -> bool:
+def _all_ours(futures: dict[_AnyFuture[T], None]) -> bool:
     return all(isinstance(future, Future) for future in futures)
 
 
-def _checked(fs: Iterable[_AnyFuture[T]], who: str) -> set[_AnyFuture[T]]:
-    futures = set(fs)
+def _checked(fs: Iterable[_AnyFuture[T]], who: str) -> dict[_AnyFuture[T], None]:
+    """Each of *fs* once, in their order: that of a set changes from run to run, and a run shall be repeatable."""
+    futures = dict.fromkeys(fs)
     for future in futures:
         if not isinstance(future, concurrent.futures.Future):
             raise TypeError(f"{who} needs futures, got {future!r}")
