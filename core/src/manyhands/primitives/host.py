@@ -6,6 +6,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
+from itertools import starmap
 from typing import Any
 
 from .._parking import ThreadParker
@@ -74,7 +75,9 @@ class LocalHost:
                 return None
             outer, self._inside = self._inside, True
             try:
-                answer = getattr(machine, operation)(request, *args)
+                # Not called but unpacked: after a call the interpreter looks for signals, and an interrupt
+                # would lose the answer.
+                (answer,) = starmap(getattr(machine, operation), ((request, *args),))
                 if answer is WAIT:
                     self._waiting[request] = machine
                     request.parker = self._parker()

@@ -178,8 +178,8 @@ class Semaphore(Machine):
 
     def acquire(self, request: Request, blocking: bool = True) -> Any:
         if self.value and not self.line:
+            self.held[request.client] += 1  # first: a Counter runs Python code, where an interrupt may come
             self.value -= 1
-            self.held[request.client] += 1
             return True
         if not blocking:
             return False
