@@ -132,11 +132,10 @@ class TestInterruptAnywhere:
 
 class TestHandlers:
     @fault(59)
-    @capability("not deterministic")
     @pytest.mark.parametrize(
         "operation", ["submit", "cancel", "result", "wait", "map", "shutdown", "event", "queue", "after"]
     )
-    def test_a_handler_may_come_before_every_bytecode(self, backend: Any, backend_name: str, operation: str) -> None:
+    def test_a_handler_may_come_before_every_bytecode(self, backend_name: str, operation: str) -> None:
         """It submits, cancels and sets while the main thread is in the middle of a call; nobody waits for anybody."""
         finished = run_script(
             script(SWEEP)

@@ -7,6 +7,7 @@ import time
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from functools import cached_property, partial
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, ParamSpec, Self, TypeVar
@@ -17,7 +18,7 @@ from .._parking import ThreadParker
 from ..errors import ExecutorClosedError, UnsupportedError
 from ..executor import Executor, caller
 from ..future import Future
-from ..options import BackendOptions, Capabilities, ExecutorOptions, cpu_count, nearest
+from ..options import BackendOptions, Capabilities, ExecutorOptions, cpu_count, nearest, shorten
 from ..protocols import ActivityHandle, Barrier, Condition, Engine, Event, Host, Lock, Queue, Semaphore
 from .activity import Activity as ActivityType, Timer as TimerType
 
@@ -156,7 +157,9 @@ class Backend(ABC, Generic[OptionsT]):
         _open.discard(self)
         hooks.call("manyhands_backend_closed", backend=self)
         if problems:
-            raise ExceptionGroup(f"backend {self.name!r} was closed, but parts of it failed to", problems)
+            # Not everybody who prints a group shows what is in it.
+            told = ", ".join(map(shorten, problems))
+            raise ExceptionGroup(f"backend {self.name!r} was closed, but parts of it failed to: {told}", problems)
 
     def _closers(self, cancel: bool) -> Iterator[Callable[[], object]]:
         """What closes each part, in order."""
@@ -495,11 +498,16 @@ _open: "weakref.WeakSet[Backend[Any]]" = weakref.WeakSet()
 
 def _close_all() -> None:
     """At a normal exit accepted work is finished, or cancelled where that is the policy."""
-    for backend in tuple(_open):
-        for executor in tuple(backend._executors):
-            if executor._pool.options.exit_policy == "cancel":
-                executor.terminate_workers()
-        backend.close()
+    with ExitStack() as rest:  # one that cannot be closed keeps no other one open
+        for backend in tuple(_open):
+            rest.callback(_close_at_exit, backend)
+
+
+def _close_at_exit(backend: "Backend[Any]") -> None:
+    for executor in tuple(backend._executors):
+        if executor._pool.options.exit_policy == "cancel":
+            executor.terminate_workers()
+    backend.close()
 
 
 def _disown_all() -> None:
