@@ -2,12 +2,15 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from manyhands import config
+from manyhands.contract.injection import install_dist as fake_dist
+
+__all__ = ["BACKENDS", "GOOD", "OBSERVERS", "fake_backend", "fake_dist", "isolated"]
 
 BACKENDS = "manyhands.backends"
 OBSERVERS = "manyhands.observers"
@@ -26,32 +29,6 @@ class Backend:
     def make_host(self): ...
     def start_activity(self, activity): ...
 """
-
-
-def fake_dist(
-    folder: Path,
-    name: str,
-    version: str,
-    entry_points: Mapping[str, Mapping[str, str]],
-    modules: Mapping[str, str],
-    *,
-    metadata: str | None = None,
-) -> Path:
-    """Install a distribution into *folder* as an installer would; returns its ``.dist-info``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
-    info.mkdir()
-    lines = [
-        f"[{group}]\n" + "".join(f"{point} = {value}\n" for point, value in points.items())
-        for group, points in entry_points.items()
-    ]
-    (info / "entry_points.txt").write_text("\n".join(lines))
-    if metadata is None:
-        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\nName: not a header\n"
-    (info / "METADATA").write_text(metadata)
-    for module, source in modules.items():
-        (folder / f"{module}.py").write_text(source)
-    return info
 
 
 def fake_backend(folder: Path, name: str, body: str = "", *, dist: str = "", version: str = "1.0") -> Path:

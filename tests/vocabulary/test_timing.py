@@ -165,7 +165,7 @@ def test_cancel_drops_the_arguments(backend: Any) -> None:
 def test_cancel_does_not_wait_for_the_clock(backend: Any) -> None:
     """A signal handler or finalizer may cancel while somebody is inside the clock."""
     future = backend.after(LATER_S, abs, 0)
-    with backend._clock._changed:
+    with backend._mutex:
         assert Background(future.cancel).outcome() is True
 
 

@@ -57,8 +57,11 @@ class ThreadParker:
         return self._lock.acquire(timeout=-1 if limit is None else max(0.0, limit))
 
     def wake(self) -> None:
-        """Let it go on; to be called once."""
-        self._lock.release()
+        """Let it go on; more than once is harmless."""
+        try:
+            self._lock.release()
+        except RuntimeError:  # it is awake
+            pass
 
 
 class Mailbox:
@@ -66,14 +69,15 @@ class Mailbox:
     What many put and one gets, in order. ``put`` never blocks, and may come in between anything.
 
     Who puts leaves the item and then looks for a parker; who gets leaves a parker and then looks for
-    an item: so one of the two sees the other.
+    an item: so one of the two sees the other. A ``put`` that is interrupted in between leaves the
+    parker where it is, for the next one.
     """
 
     def __init__(self, make_parker: Callable[[], Any] = ThreadParker, *, outside: bool = False) -> None:
         self._make_parker = make_parker
         self._outside = outside
         self._items: deque[Any] = deque()
-        self._parked: deque[Any] = deque()
+        self._parker: Any = None
 
     def __len__(self) -> int:
         return len(self._items)
@@ -81,22 +85,19 @@ class Mailbox:
     def put(self, item: Any) -> None:
         """Leave *item*."""
         self._items.append(item)
-        try:
-            parker = self._parked.pop()
-        except IndexError:
-            return
-        parker.wake()
+        parker = self._parker
+        if parker is not None:
+            parker.wake()
 
     def get(self, timeout: float | None = None) -> Any:
         """The oldest item; blocks, at most *timeout* seconds, then TimeoutError."""
         while not self._items:
-            parker = self._make_parker()
-            self._parked.append(parker)
+            parker = self._parker = self._make_parker()
             try:
                 if not self._items and not parker.wait(timeout, outside=self._outside) and not self._items:
                     raise TimeoutError
             finally:
-                self._parked.clear()
+                self._parker = None
         return self._items.popleft()
 
 

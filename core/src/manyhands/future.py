@@ -315,8 +315,10 @@ class Future(concurrent.futures.Future[T], metaclass=_Slotted):
     def _cancel(self, phase: str) -> bool:
         """Go to the cancelled *phase* unless it has started."""
         with _guard:
+            if self._phase != PENDING:
+                return False  # and the flag of whoever cancelled it stays, for a start that is under way
             self._cancelling = True
-            if self._started or self._phase != PENDING:
+            if self._started:
                 self._cancelling = False
                 return False
             self._phase = phase

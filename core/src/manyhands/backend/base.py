@@ -6,8 +6,9 @@ import threading
 import time
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from functools import cached_property, partial
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, ParamSpec, Self, TypeVar
 
@@ -17,7 +18,7 @@ from .._parking import ThreadParker, poll_ready
 from ..errors import ExecutorClosedError, UnsupportedError
 from ..executor import Executor, caller
 from ..future import Future
-from ..options import BackendOptions, Capabilities, ExecutorOptions, cpu_count, nearest
+from ..options import BackendOptions, Capabilities, ExecutorOptions, cpu_count, nearest, shorten
 from ..protocols import ActivityHandle, Barrier, Condition, Engine, Event, Host, Lock, Queue, Semaphore
 from .activity import Activity as ActivityType, Timer as TimerType
 
@@ -95,7 +96,11 @@ class Backend(ABC, Generic[OptionsT]):
 
     @property
     def parker_type(self) -> Callable[[], Any]:
-        """Makes what blocks a calling activity until another one wakes it: ``wait(timeout) -> bool``, ``wake()``."""
+        """
+        Makes what blocks a calling activity until another one wakes it: ``wait(timeout) -> bool``, ``wake()``.
+
+        To wake it again is harmless.
+        """
         return ThreadParker
 
     def wait_ready(
@@ -123,6 +128,8 @@ class Backend(ABC, Generic[OptionsT]):
     def __init__(self, options: OptionsT) -> None:
         self.options = options
         self._closed: ExecutorClosedError | None = None
+        #: The thread that closes it.
+        self._closer: int | None = None
         self._executors: weakref.WeakSet[Executor] = weakref.WeakSet()
         self._activities: weakref.WeakSet[ActivityType] = weakref.WeakSet()
         self._made = 0
@@ -143,32 +150,47 @@ class Backend(ABC, Generic[OptionsT]):
         Args:
             cancel: Cancel what has not started, ask what runs to stop, and return in the grace of
                 each executor plus 2 s.
+
+        Raises:
+            ExceptionGroup: parts of it could not be closed; all others are.
         """
-        with self._mutex:
-            if self._closed is not None:
-                return
-            self._closed = ExecutorClosedError(f"backend {self.name!r} was closed", closed_at=caller())
+        outer, me = self._closer, threading.get_ident()
+        if outer == me or self not in _open:
+            return  # an executor that has a backend of its own closes it, too
         try:
-            self._close_parts(cancel)
+            self._closer = me
+            with self._mutex:
+                if self._closed is None:
+                    self._closed = ExecutorClosedError(f"backend {self.name!r} was closed", closed_at=caller())
+            problems: list[Exception] = []
+            for close in self._closers(cancel):
+                try:
+                    close()
+                except Exception as error:
+                    problems.append(error)
         finally:
-            self._host.close(self._closed)
-            for resource in tuple(self.__dict__.get("_resources", ())):
-                resource.close()
+            self._closer = outer
+        # After an interrupt it is still among the open ones: to close it again goes on from there.
         _open.discard(self)
         hooks.call("manyhands_backend_closed", backend=self)
+        if problems:
+            # Not everybody who prints a group shows what is in it.
+            told = ", ".join(map(shorten, problems))
+            raise ExceptionGroup(f"backend {self.name!r} was closed, but parts of it failed to: {told}", problems)
 
-    def _close_parts(self, cancel: bool) -> None:
+    def _closers(self, cancel: bool) -> Iterator[Callable[[], object]]:
+        """What closes each part, in order."""
         for executor in tuple(self._executors):
-            if cancel:
-                executor.terminate_workers()
-            else:
-                executor.shutdown(wait=True)
+            yield executor.terminate_workers if cancel else executor.shutdown
         if self._timers is not None:
-            self._timers.close()
+            yield self._timers.close
         if not cancel:
             for activity in tuple(self._activities):
                 if not activity.daemon and activity.is_alive():
-                    activity.join()
+                    yield activity.join
+        yield partial(self._host.close, self._closed)
+        for resource in tuple(self.__dict__.get("_resources", ())):
+            yield resource.close
 
     def __enter__(self) -> Self:
         return self
@@ -493,11 +515,16 @@ _open: "weakref.WeakSet[Backend[Any]]" = weakref.WeakSet()
 
 def _close_all() -> None:
     """At a normal exit accepted work is finished, or cancelled where that is the policy."""
-    for backend in tuple(_open):
-        for executor in tuple(backend._executors):
-            if executor._pool.options.exit_policy == "cancel":
-                executor.terminate_workers()
-        backend.close()
+    with ExitStack() as rest:  # one that cannot be closed keeps no other one open
+        for backend in tuple(_open):
+            rest.callback(_close_at_exit, backend)
+
+
+def _close_at_exit(backend: "Backend[Any]") -> None:
+    for executor in tuple(backend._executors):
+        if executor._pool.options.exit_policy == "cancel":
+            executor.terminate_workers()
+    backend.close()
 
 
 def _disown_all() -> None:

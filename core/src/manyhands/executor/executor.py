@@ -84,9 +84,11 @@ class Gate:
         try:
             while not self._enter(task, at_once):
                 self._wait()
+            self._wake()  # there may be room for one more
             start(task)
         except BaseException:
             task.withdraw()
+            self._wake()
             raise
 
     def _enter(self, task: "Task[Any]", at_once: bool) -> bool:
@@ -108,29 +110,34 @@ class Gate:
                 else:
                     return
             parker.wait(None)
-        except BaseException:  # interrupted: it waits no more, or hands on the turn it was just given
+        finally:
             if parker in self._waiting:
                 self._waiting.remove(parker)
-            else:
-                self._wake()
-            raise
 
     def _wake(self) -> None:
+        """
+        If there is room, the first who waits may look for it.
+
+        It takes itself out of the line and wakes the next one: so whoever is interrupted leaves
+        nobody behind who was taken out and not woken.
+        """
         with self._lock:
-            if self._waiting:
-                self._waiting.popleft().wake()
+            if self._waiting and len(self._inside) < self._limit:
+                self._waiting[0].wake()
 
     def _leave(self, task: "Task[Any]") -> None:
-        with self._lock:
-            self._inside.discard(task)
-        self._wake()
+        try:
+            with self._lock:
+                self._inside.discard(task)
+        finally:
+            self._wake()
 
     def close(self, error: ExecutorClosedError) -> None:
         """Nobody gets in any more."""
         with self._lock:
             self._closed = error
-            while self._waiting:
-                self._waiting.popleft().wake()
+            for parker in self._waiting:
+                parker.wake()
 
 
 _NOTHING_LENT: Final = nullcontext()
@@ -480,6 +487,8 @@ class Executor(concurrent.futures.Executor):
             name, worker = task.name, task._worker
             if task.abandon():
                 log.warning("worker.abandoned", worker=worker.name, task=task.id, name=name, grace_s=grace)
+        if self._owns_backend:
+            self.backend.close(cancel=True)
 
     def _running(self) -> "list[Task[Any]]":
         tasks = (getattr(worker, "task", None) for worker in self._pool.engine.workers())
@@ -493,8 +502,8 @@ class Executor(concurrent.futures.Executor):
         here = current_task_of(self._pool)
         if here is not None and deadline is None:
             raise DeadlockError(f"task {here.id} ({here.name}) cannot wait for the end of the executor it runs in")
-        self._pool.engine.close(cancel=cancel, deadline=deadline)
-        if self._owns_backend:
+        # The backend of its own goes with the last worker: work that still runs may use it.
+        if self._pool.engine.close(cancel=cancel, deadline=deadline) and self._owns_backend:
             self._owns_backend = False  # closing it comes back here
             self.backend.close(cancel=cancel)
 

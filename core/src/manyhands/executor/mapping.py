@@ -126,10 +126,10 @@ def _task_results(call: MapCall, source: _Source, tasks: "deque[Task[Any]]") -> 
 
 def _unordered_task_results(call: MapCall, source: _Source, tasks: "deque[Task[Any]]") -> Iterator[Any]:
     waiting = set(tasks)
-    tasks.clear()
     completed = Mailbox(call.executor._pool.parker_type)
-    for task in waiting:
+    for task in tasks:
         task.add_done_callback(completed.put)
+    tasks.clear()
     try:
         while waiting:
             with call.executor._pool.lending():

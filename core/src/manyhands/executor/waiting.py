@@ -48,7 +48,7 @@ def wait(
     except TimeoutError:
         pass
     done |= {future for future in futures if future._phase != PENDING}  # type: ignore[attr-defined]
-    return DoneAndNotDoneFutures(done, futures - done)
+    return DoneAndNotDoneFutures(done, futures.keys() - done)
 
 
 def as_completed(
@@ -68,7 +68,7 @@ def as_completed(
     return _ended(futures, limit) if _all_ours(futures) else concurrent.futures.as_completed(futures, limit)
 
 
-def _ended(futures: set[_AnyFuture[T]], limit: float | None) -> Iterator[_AnyFuture[T]]:
+def _ended(futures: dict[_AnyFuture[T], None], limit: float | None) -> Iterator[_AnyFuture[T]]:
     """Each of our *futures* as it ends; TimeoutError after *limit* seconds."""
     kinds = {future._parker_type(): future._monotonic for future in futures}  # type: ignore[attr-defined]
     # To block a thread will do, unless a backend knows better.
@@ -79,7 +79,7 @@ def _ended(futures: set[_AnyFuture[T]], limit: float | None) -> Iterator[_AnyFut
     return _each_ended(futures, ended, lambda: None if deadline is None else deadline - monotonic())
 
 
-def _each_ended(futures: set[Any], ended: Mailbox, time_left: Callable[[], float | None]) -> Iterator[Any]:
+def _each_ended(futures: dict[Any, None], ended: Mailbox, time_left: Callable[[], float | None]) -> Iterator[Any]:
     left = total = len(futures)
     try:
         for future in futures:
@@ -87,7 +87,7 @@ def _each_ended(futures: set[Any], ended: Mailbox, time_left: Callable[[], float
         future = None
         while left:
             ended_now = [_next(ended, futures, f"{left} (of {total}) futures unfinished", time_left)]
-            futures.discard(ended_now[0])
+            del futures[ended_now[0]]
             left -= 1
             yield ended_now.pop()  # who is done with a future shall be able to free it
     finally:
@@ -96,7 +96,7 @@ def _each_ended(futures: set[Any], ended: Mailbox, time_left: Callable[[], float
                 future._unfollow(ended.put)
 
 
-def _next(ended: Mailbox, futures: set[Any], unfinished: str, time_left: Callable[[], float | None]) -> Any:
+def _next(ended: Mailbox, futures: dict[Any, None], unfinished: str, time_left: Callable[[], float | None]) -> Any:
     if ended:
         return ended.get()
     try:
@@ -106,7 +106,7 @@ def _next(ended: Mailbox, futures: set[Any], unfinished: str, time_left: Callabl
         raise TimeoutError(unfinished) from None
 
 
-def _lending(futures: set[Any]) -> AbstractContextManager[object]:
+def _lending(futures: dict[Any, None]) -> AbstractContextManager[object]:
     """A task that waits for tasks of its own executor lends its place meanwhile."""
     task = current_task()
     if task is None:
@@ -120,12 +120,13 @@ def _raised(future: _AnyFuture[T]) -> bool:
     return not future.cancelled() and future.exception() is not None
 
 
-def _all_ours(futures: set[_AnyFuture[T]]) -> bool:
+def _all_ours(futures: dict[_AnyFuture[T], None]) -> bool:
     return all(isinstance(future, Future) for future in futures)
 
 
-def _checked(fs: Iterable[_AnyFuture[T]], who: str) -> set[_AnyFuture[T]]:
-    futures = set(fs)
+def _checked(fs: Iterable[_AnyFuture[T]], who: str) -> dict[_AnyFuture[T], None]:
+    """Each of *fs* once, in their order: that of a set changes from run to run, and a run shall be repeatable."""
+    futures = dict.fromkeys(fs)
     for future in futures:
         if not isinstance(future, concurrent.futures.Future):
             raise TypeError(f"{who} needs futures, got {future!r}")

@@ -62,7 +62,8 @@ class _With:
     __slots__ = ()
 
     def __enter__(self: Any) -> bool:
-        return bool(self.acquire())
+        held: bool = self.acquire()
+        return held
 
     def __exit__(
         self: Any, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -82,7 +83,9 @@ class HostedLock(_With, Primitive):
             raise ValueError("timeout value must be a non-negative number")
         if timeout > threading.TIMEOUT_MAX:
             raise OverflowError("timeout value is too large")
-        return bool(self._call("acquire", blocking, timeout=None if timeout == -1 else timeout))
+        # No call comes after it: after one the interpreter looks for signals, and the lock would stay held.
+        held: bool = self._call("acquire", blocking, timeout=None if timeout == -1 else timeout)
+        return held
 
     def release(self) -> None:
         self._call("release")
@@ -138,7 +141,8 @@ class HostedSemaphore(_With, Primitive):
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
         if not blocking and timeout is not None:
             raise ValueError("can't specify timeout for non-blocking acquire")
-        return bool(self._call("acquire", blocking, timeout=timeout))
+        held: bool = self._call("acquire", blocking, timeout=timeout)
+        return held
 
     def release(self, n: int = 1) -> None:
         self._call("release", n)

@@ -6,6 +6,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
+from itertools import starmap
 from typing import Any
 
 from .._parking import ThreadParker
@@ -55,6 +56,15 @@ class LocalHost:
     def call(self, machine: Machine, operation: str, args: tuple[Any, ...] = (), timeout: float | None = None) -> Any:
         """See :meth:`Host.call`."""
         request = Request(self._client())
+        try:
+            answer = self._ask(machine, operation, request, args)
+        except BaseException:
+            if request.answered or request in self._waiting:  # interrupted after that: nobody gets the answer
+                self._take_back(machine, request)
+            raise
+        return answer if answer is not WAIT else self._wait(machine, request, timeout)
+
+    def _ask(self, machine: Machine, operation: str, request: Request, args: tuple[Any, ...]) -> Any:
         with self._mutex:
             if self._closed is not None:
                 raise self._closed.copy()
@@ -65,17 +75,25 @@ class LocalHost:
                 return None
             outer, self._inside = self._inside, True
             try:
-                answer = getattr(machine, operation)(request, *args)
-                if answer is not WAIT:
-                    return answer
-                request.parker = self._parker()
-                self._waiting[request] = machine
+                # Not called but unpacked: after a call the interpreter looks for signals, and an interrupt
+                # would lose the answer.
+                (answer,) = starmap(getattr(machine, operation), ((request, *args),))
+                if answer is WAIT:
+                    self._waiting[request] = machine
+                    request.parker = self._parker()
+                else:
+                    request.answered, request.value = True, answer
             finally:
-                self._wake(machine)
-                self._inside = outer
-                if not outer:
-                    self._catch_up()
-        return self._wait(machine, request, timeout)
+                self._inside = outer  # before any call: an interrupt cannot come in between
+                try:
+                    self._wake(machine)
+                except BaseException:  # once more, or those whom it has not reached would wait for ever
+                    self._wake(machine)
+                    raise
+                finally:
+                    if not outer:
+                        self._catch_up()
+            return answer
 
     def _catch_up(self) -> None:
         while self._later:
@@ -85,10 +103,9 @@ class LocalHost:
 
     def _wait(self, machine: Machine, request: Request, timeout: float | None) -> Any:
         try:
-            in_time = request.parker.wait(timeout)
+            in_time = request.answered or request.parker.wait(timeout)
         except BaseException:
-            if self._settle(machine, request, machine.retract) is WAIT:
-                request.parker.wait(None)
+            self._take_back(machine, request)
             raise
         if not in_time:
             answer = self._settle(machine, request, machine.give_up)
@@ -98,6 +115,13 @@ class LocalHost:
         if request.error is not None:
             raise request.error
         return request.value
+
+    def _take_back(self, machine: Machine, request: Request) -> None:
+        """Its caller was interrupted and will not look for the answer."""
+        if request.parker is None:
+            request.parker = self._parker()
+        if self._settle(machine, request, machine.retract) is WAIT:
+            request.parker.wait(None)
 
     def _settle(self, machine: Machine, request: Request, end: Callable[[Request], Any]) -> Any:
         """End the wait as *end* does; WAIT when the answer has come meanwhile, or is still to come."""
@@ -114,10 +138,15 @@ class LocalHost:
             return answer
 
     def _wake(self, machine: Machine) -> None:
-        for request in machine.granted:
-            if self._waiting.pop(request, None) is not None:
-                request.parker.wake()
-        machine.granted.clear()
+        granted = machine.granted
+        while granted:
+            request = granted[0]
+            if request in self._waiting:
+                if request.parker is not None:  # else it is about to wait, and will see that it was answered
+                    request.parker.wake()
+                self._waiting.pop(request, None)  # after it was woken: interrupted in between, it is woken again
+            if granted and granted[0] is request:
+                del granted[0]
 
     def abandon(self, client: Hashable) -> None:
         """See :meth:`Host.abandon`."""

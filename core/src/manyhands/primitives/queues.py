@@ -74,6 +74,7 @@ class Queue(Machine):
         return None
 
     def get(self, request: Request, block: bool = True) -> Any:
+        request.note = _GETTING
         if self.items:
             item = self.pop()
             self._admit()
@@ -82,7 +83,6 @@ class Queue(Machine):
             raise ShutDown
         if not block:
             raise Empty
-        request.note = _GETTING
         self.getters.append(request)
         return WAIT
 

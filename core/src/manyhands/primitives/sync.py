@@ -31,12 +31,12 @@ class Lock(Machine):
         return (self.owner,) if self.count else ()
 
     def acquire(self, request: Request, blocking: bool = True) -> Any:
+        request.note = (1, True)
         if not self.count:
             self._give(request.client, 1)
             return True
         if not blocking:
             return False
-        request.note = (1, True)
         self.line.append(request)
         return WAIT
 
@@ -68,8 +68,10 @@ class Lock(Machine):
             self.line.append(request)
 
     def undo(self, request: Request) -> None:
-        if request.value is True and self.owner == request.client:
-            self._hand_on()
+        if request.note is not None and request.value is True and self.owner == request.client:
+            self.count -= 1
+            if not self.count:
+                self._hand_on()
 
     def abandon(self, client: Hashable) -> None:
         super().abandon(client)
@@ -98,6 +100,7 @@ class RLock(Lock):
 
     def acquire(self, request: Request, blocking: bool = True) -> Any:
         if self.held_by(request.client):
+            request.note = (1, True)
             self.count += 1
             return True
         return super().acquire(request, blocking)
@@ -143,8 +146,8 @@ class Condition(Machine):
         return WAIT
 
     def retract(self, request: Request) -> Any:
-        # Whoever is interrupted is inside ``with condition:`` and will release the lock.
-        return self.give_up(request)
+        # Whoever is interrupted in a wait is inside ``with condition:`` and will release the lock.
+        return None if request.note is None else self.give_up(request)
 
     def abandon(self, client: Hashable) -> None:
         super().abandon(client)
@@ -178,8 +181,8 @@ class Semaphore(Machine):
 
     def acquire(self, request: Request, blocking: bool = True) -> Any:
         if self.value and not self.line:
+            self.held[request.client] += 1  # first: a Counter runs Python code, where an interrupt may come
             self.value -= 1
-            self.held[request.client] += 1
             return True
         if not blocking:
             return False

@@ -5,6 +5,7 @@ import heapq
 import itertools
 import math
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures._base import CANCELLED_AND_NOTIFIED, FINISHED, PENDING
 from contextlib import suppress
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .. import future as _future
 from .._log import get_logger
-from .._parking import wait_limit
+from .._parking import Mailbox, wait_limit
 from ..executor import Executor, Task
 from ..executor.executor import check_callable
 from ..future import Future
@@ -37,20 +38,23 @@ class Clock:
     """
     The timed calls of one backend.
 
-    What waits is an ordinary future; cancelling it takes none of the locks here, so it may be done
-    in signal handlers and finalizers, and the entry goes when its time comes or when the entries
-    are swept. An activity of the backend waits for the next entry on the backend's own clock.
+    What waits is an ordinary future; cancelling it takes no locks, so it may be done in signal
+    handlers and finalizers, and the entry goes when its time comes or when the entries are swept.
+    An activity of the backend, the helper, keeps the entries and waits for the next one on the
+    backend's own clock. Others only leave theirs in its mailbox: an interrupt leaves nothing locked.
     """
 
     def __init__(self, backend: "Backend[Any]") -> None:
         self._backend = backend
         self.parker_type: Callable[[], Any] = backend.parker_type
-        self._changed = backend.condition()
+        self._executor: Executor = backend.executor(_WORKERS, worker_name_prefix="manyhands-timer", max_pending=None)
+        self._arrived = Mailbox(backend.parker_type)
         self._entries: list[tuple[float, int, Entry]] = []
         self._numbers = itertools.count()  # first come, first served among those due together
         self._sweep_at = _SWEEP
-        self._executor: Executor | None = None
         self._helper: Any = None
+        #: Whoever takes it out is the helper: one that was started twice, after an interrupt, goes again.
+        self._role: deque[None] = deque([None])
         self._closed = False
 
     def after(self, delay: float, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
@@ -84,38 +88,29 @@ class Clock:
 
     def close(self) -> None:
         """Cancel what waits and end the helper; may be called again."""
-        with self._changed:
-            self._closed = True
-            entries, self._entries = self._entries, []
-            self._changed.notify_all()
-        for _, _, entry in entries:
-            entry.cancel()
+        self._closed = True
+        self._arrived.put(None)
         if self._helper is not None:
             with suppress(RuntimeError):  # it is the helper itself that closes the backend
                 self._helper.join(_FAREWELL_S)
+        while self._arrived:
+            self._keep(self._arrived.get())
+        for _, _, entry in tuple(self._entries):
+            entry.cancel()
 
     # For the entries.
 
     def make_task(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Task[Any]:
         """A task of the executor that is not started."""
-        assert self._executor is not None
         task = self._executor._make_task(fn, args)
         task.kwargs = kwargs
         return task
 
     def add(self, due: float, entry: "Entry") -> bool:
         """Have *entry* handed over at *due*; False when it is too late for anything."""
-        with self._changed:
-            if self._closed:
-                return False
-            if len(self._entries) >= self._sweep_at:
-                self._entries = [item for item in self._entries if item[2]._phase == PENDING]
-                heapq.heapify(self._entries)
-                self._sweep_at = max(_SWEEP, 2 * len(self._entries))
-            heapq.heappush(self._entries, (due, next(self._numbers), entry))
-            if self._entries[0][2] is entry:
-                self._changed.notify()
-        return True
+        if not self._closed:
+            self._arrived.put((due, next(self._numbers), entry))
+        return not self._closed
 
     def monotonic(self) -> float:
         """Now."""
@@ -124,14 +119,10 @@ class Clock:
     # The helper.
 
     def _start(self) -> None:
-        """On first use: the executor, and the helper."""
+        """On first use: the helper."""
         self._backend.check_open()
-        with self._changed:
-            if self._helper is None:
-                self._executor = self._backend.executor(
-                    _WORKERS, worker_name_prefix="manyhands-timer", max_pending=None
-                )
-                self._helper = start_helper(self._backend, self._serve, "manyhands-clock")
+        if self._helper is None:
+            self._helper = start_helper(self._backend, self._serve, "manyhands-clock")
 
     def _accept(self, due: float, entry: "Entry") -> None:
         if not self.add(due, entry):
@@ -139,6 +130,10 @@ class Clock:
             self._backend.check_open()
 
     def _serve(self) -> None:
+        try:
+            self._role.pop()
+        except IndexError:
+            return
         while (entry := self._next()) is not None:
             task = entry.begin() if isinstance(entry, Series) else entry
             if task is not None:
@@ -147,13 +142,23 @@ class Clock:
 
     def _next(self) -> "Entry | None":
         """Wait for the next entry that is due; None at the end."""
-        with self._changed:
-            while not self._closed:
-                left = self._left()
-                if left is not None and left <= 0:
-                    return heapq.heappop(self._entries)[2]
-                self._changed.wait(wait_limit(left))
+        while not self._closed:
+            left = self._left()
+            if left is not None and left <= 0 and not self._arrived:
+                return heapq.heappop(self._entries)[2]
+            with suppress(TimeoutError):
+                self._keep(self._arrived.get(wait_limit(left)))
         return None
+
+    def _keep(self, item: "tuple[float, int, Entry] | None") -> None:
+        """Put *item* among the entries, and sweep out the cancelled ones now and then."""
+        if item is None:  # only to wake the helper
+            return
+        if len(self._entries) >= self._sweep_at:
+            self._entries = [entry for entry in self._entries if entry[2]._phase == PENDING]
+            heapq.heapify(self._entries)
+            self._sweep_at = max(_SWEEP, 2 * len(self._entries))
+        heapq.heappush(self._entries, item)
 
     def _left(self) -> float | None:
         """Seconds until the first entry is due; None when there is none."""

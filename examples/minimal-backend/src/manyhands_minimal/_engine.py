@@ -41,6 +41,8 @@ class MinimalEngine:
         self._waiting: list[tuple[int, int, Runnable]] = []
         self._numbers = itertools.count()
         self._threads: dict[Worker, threading.Thread] = {}
+        #: Those that have left and may be about to start another one.
+        self._leaving: set[threading.Thread] = set()
         #: How many of the threads run no task.
         self._free = 0
         self._closed = False
@@ -88,20 +90,26 @@ class MinimalEngine:
             self._closed = True
             self._cancelled = self._cancelled or cancel
             dropped = self._take_all() if cancel else []
-            threads = tuple(self._threads.values())
             self._tokens.put(None)
         for task in dropped:
             task.cancel()
         until = None if deadline is None else time.monotonic() + deadline
-        for thread in threads:
-            if thread is threading.current_thread():
-                continue  # a callback may close its own executor
-            begun = time.monotonic() + _START_S if until is None else until
-            while thread.ident is None and time.monotonic() < begun:
-                time.sleep(0.001)  # it is just being started
-            if thread.is_alive():
-                thread.join(None if until is None else max(0.0, until - time.monotonic()))
+        while threads := self._others():  # one that leaves may start another one
+            for thread in threads:
+                begun = time.monotonic() + _START_S if until is None else until
+                while thread.ident is None and time.monotonic() < begun:
+                    time.sleep(0.001)  # it is just being started
+                if thread.is_alive():
+                    thread.join(None if until is None else max(0.0, until - time.monotonic()))
+            if until is not None and time.monotonic() >= until:
+                break
         return not self._threads
+
+    def _others(self) -> list[threading.Thread]:
+        """The threads without the caller, which may be one of them: a callback may close its own executor."""
+        with self._lock:
+            threads = (*self._threads.values(), *self._leaving)
+        return [thread for thread in threads if thread is not threading.current_thread()]
 
     # A thread's life.
 
@@ -122,11 +130,13 @@ class MinimalEngine:
                 with self._lock:
                     self._free += 1
         with self._lock:
-            del self._threads[worker]
+            thread = self._threads.pop(worker)
+            self._leaving.add(thread)
             self._free -= 1
             self._tokens.put(None)  # the one that it has taken was perhaps for another
         worker.farewell()
         self._grow()  # whoever saw this thread as free may count on it
+        self._leaving.discard(thread)
 
     def _initialize(self, worker: Worker) -> bool:
         try:

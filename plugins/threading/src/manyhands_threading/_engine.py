@@ -3,10 +3,11 @@ The engine: a pool of threads that grows when nobody is idle.
 
 What a submitter needs to know is kept in containers whose single operations are atomic: ``ready``
 holds the tasks; ``idle`` one token for each thread that waits for a task and that nobody counts on
-yet. Whoever submits puts the task first and then takes a token of ``idle``, else starts a thread if
-one more is permitted; a thread that leaves gives its permit back first and then looks at ``ready``
-once more. So a task never waits while a thread could be had, and submitting to a pool of full size
-takes no lock.
+yet; ``threads`` the threads there are. Whoever submits puts the task first and then takes a token of
+``idle``, else starts a thread if there is room for one; a thread that leaves takes itself out of
+``threads`` first and then looks at ``ready`` once more. So a task never waits while a thread could be
+had, and submitting to a pool of full size takes no lock. How many there are and may be is written
+down nowhere else, so an interrupt at any point can lose no place.
 """
 
 import functools
@@ -47,17 +48,16 @@ class ThreadingEngine:
         self._size: int = options.max_workers or 1
         self._ready: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._idle: deque[None] = deque()
-        #: How many more threads may be started.
-        self._permits = self._size
         # Reentrant: a signal handler may submit while its thread is in here. Never taken by
         # ``start`` on a pool of full size.
         self._mutex = threading.RLock()
         self._threads: dict[Worker, threading.Thread] = {}
+        #: Those that have left and are about to start another one.
+        self._leaving: set[threading.Thread] = set()
         #: One token for each thread that is to be started, with the task it is for.
         self._wanted: deque[Runnable | None] = deque()
         self._starting = threading.RLock()
         self._numbers = itertools.count()
-        self._surplus = 0
         self._start_failures = 0
         self._broken: InitializerError | None = None
         self._ended = False
@@ -84,7 +84,7 @@ class ThreadingEngine:
                 return
             except IndexError:  # somebody else was faster
                 pass
-        if self._permits:
+        if len(self._threads) < self._size:
             self._grow(task)
 
     def stop(self, task: Runnable, *, kill: bool) -> bool:
@@ -92,21 +92,11 @@ class ThreadingEngine:
         return False
 
     def resize(self, n: int) -> None:
-        with self._mutex:
-            change = n - self._size
-            self._size = n
-            for _ in range(max(0, change)):
-                if self._surplus:
-                    self._surplus -= 1
-                else:
-                    self._permits += 1
-            for _ in range(max(0, -change)):
-                if self._permits:
-                    self._permits -= 1
-                else:
-                    self._surplus += 1
-                    self._ready.put(_LOOK)
-        for _ in range(min(max(0, change), self._ready.qsize())):
+        self._size = n
+        threads = len(self._threads)
+        for _ in range(threads - n):
+            self._ready.put(_LOOK)
+        for _ in range(min(n - threads, self._ready.qsize())):
             self._grow(None)
 
     def workers(self) -> tuple[Worker, ...]:
@@ -122,14 +112,26 @@ class ThreadingEngine:
                 self._ready.put(_END)
         if deadline == 0:
             return not self._threads
-        with self._starting:
-            # One of them may be the caller: a callback may close the executor.
-            threads = [thread for thread in tuple(self._threads.values()) if thread is not threading.current_thread()]
         until = None if deadline is None else time.monotonic() + deadline
-        for thread in threads:
-            if thread.is_alive():  # else it is just being started, and this is a signal handler in between
-                thread.join(None if until is None else max(0.0, until - time.monotonic()))
+        while threads := self._others():
+            for thread in threads:
+                if thread.is_alive():
+                    thread.join(None if until is None else max(0.0, until - time.monotonic()))
+            if until is not None and time.monotonic() >= until:
+                break
+            if not any(thread.is_alive() for thread in threads):
+                with self._starting:  # somebody else is just starting them
+                    pass
+                self._start_wanted(None)
+                if not any(thread.is_alive() for thread in self._others()):
+                    break  # it is this thread that does, and this is a signal handler in between
         return not self._threads
+
+    def _others(self) -> list[threading.Thread]:
+        """The threads without the caller, which may be one of them: a callback may close the executor."""
+        with self._mutex:
+            threads = (*self._threads.values(), *self._leaving)
+        return [thread for thread in threads if thread is not threading.current_thread()]
 
     # Growing.
 
@@ -141,6 +143,9 @@ class ThreadingEngine:
         waits here for another one who starts a thread: that one starts what is wanted meanwhile, too.
         """
         self._wanted.append(task)
+        self._start_wanted(task)
+
+    def _start_wanted(self, task: Runnable | None) -> None:
         while self._wanted and self._starting.acquire(blocking=False):
             try:
                 self._start_thread(self._wanted.popleft(), task)
@@ -150,19 +155,18 @@ class ThreadingEngine:
                 self._starting.release()
 
     def _start_thread(self, wanted_for: Runnable | None, mine: Runnable | None) -> None:
-        with self._mutex:
-            if not self._permits:
-                return
-            self._permits -= 1
         worker = Worker(f"{self._prefix}_{next(self._numbers)}")
         thread = threading.Thread(target=self._work, args=(worker,), name=worker.name, daemon=True)
-        self._threads[worker] = thread
         try:
+            with self._mutex:
+                if len(self._threads) >= self._size:
+                    return
+                self._threads[worker] = thread
             thread.start()
         except BaseException as error:
             with self._mutex:
-                if thread.ident is None and self._threads.pop(worker, None) is not None:
-                    self._permits += 1
+                if thread.ident is None:
+                    self._threads.pop(worker, None)
             if not isinstance(error, RuntimeError | MemoryError):
                 raise  # an interrupt
             log.warning("worker.not_started", worker=worker.name, reason=str(error))
@@ -179,7 +183,7 @@ class ThreadingEngine:
         if not self._initialize(worker):
             return
         worker.announce()
-        ready, idle = self._ready, self._idle
+        ready, idle, threads = self._ready, self._idle, self._threads
         idle_timeout, most = self._options.idle_timeout, self._options.max_tasks_per_worker
         get = ready.get if idle_timeout is None else functools.partial(ready.get, timeout=idle_timeout)
         done = 0
@@ -215,7 +219,7 @@ class ThreadingEngine:
                 done += 1
                 if done >= most and self._leave(worker, replace=True):
                     return
-            if self._surplus and self._retire(worker):
+            if len(threads) > self._size and self._retire(worker):
                 return
 
     def _initialize(self, worker: Worker) -> bool:
@@ -265,9 +269,8 @@ class ThreadingEngine:
     def _retire(self, worker: Worker) -> bool:
         """Leave for good if there are too many threads."""
         with self._mutex:
-            if not self._surplus:
+            if len(self._threads) <= self._size:
                 return False
-            self._surplus -= 1
             self._gone(worker)
             return True
 
@@ -275,19 +278,22 @@ class ThreadingEngine:
         """
         Leave, so that another thread may be started later.
 
-        A submitter that saw neither an idle thread nor a permit counts on this one: so the permit
-        goes back first, and then, if there is work, somebody takes it again: this thread (the
+        A submitter that saw neither an idle thread nor room for one counts on this one: so its place
+        is given up first, and then, if there is work, somebody takes it again: this thread (the
         answer is False), or with *replace* a new one.
         """
         with self._mutex:
-            self._permits += 1
+            thread = self._threads.pop(worker)
             needed = not self._ready.empty()
             if needed and not replace:
-                self._permits -= 1
+                self._threads[worker] = thread
                 return False
+            if needed:
+                self._leaving.add(thread)
             self._gone(worker)
         if needed:
             self._grow(None)
+            self._leaving.discard(thread)
         return True
 
     def _gone(self, worker: Worker) -> None:

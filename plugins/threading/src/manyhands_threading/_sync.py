@@ -111,7 +111,7 @@ else:
             self.is_shutdown = False
 
         def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-            with self.not_full:
+            with self.mutex:  # and not the condition, which an interrupt could leave held
                 if self.maxsize > 0 and not self._wait(self.not_full, self._has_room, block, timeout):
                     raise Full
                 if self.is_shutdown:
@@ -121,7 +121,7 @@ else:
                 self.not_empty.notify()
 
         def get(self, block: bool = True, timeout: float | None = None) -> Any:
-            with self.not_empty:
+            with self.mutex:
                 if not self._wait(self.not_empty, self._qsize, block, timeout):
                     raise Empty
                 if self.is_shutdown and not self._qsize():
