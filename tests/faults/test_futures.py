@@ -69,7 +69,6 @@ class TestRaces:
             verdicts: list[bool] = []
             told: list[Any] = []
             seen: list[Any] = []
-            monkeypatch.setattr(future_module, "_guard", backend.rlock())
             executor = backend.executor(max_workers=1)
             future = executor.submit(ran.append, 1)
 
