@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.waiting import DEADLOCK_S, eventually
 
 from manyhands import Command, CommandError, CommandTimeoutError, CompletedCommand, Executor, shell_command
+from manyhands.contract.support import DEADLOCK_S, eventually
 
 from .helpers import MIB, python, running, sh
 

@@ -27,7 +27,7 @@ FLOORS = [
 HEIGHT = {name: height for height, names in enumerate(FLOORS) for name in names}
 
 #: Beside the floors; the backend loads them when somebody asks for what is in them.
-BESIDE = {"vocabulary", "commands", "std", "cli", "__main__"}
+BESIDE = {"vocabulary", "commands", "std", "contract", "cli", "__main__"}
 
 #: Imports on first use that go up on purpose: the vocabulary derives from the backend.
 LOADED_ON_USE = {("backend", "vocabulary"), ("backend", "std")}

@@ -1,18 +1,13 @@
 """Run a program under many schedules, and find one that fails."""
 
-import random
-from collections import deque
 from collections.abc import Callable, Iterable
 from types import ModuleType
-from typing import Any
 
 import attrs
 
 from ._backend import DummyBackend
 from ._bytecode import switching
-from ._hub import Fiber
 from ._options import DummyOptions
-from ._places import place
 
 __all__ = ["Failure", "explore", "replay"]
 
