@@ -1,5 +1,5 @@
 """
-The pytest plugin of the contract suite: guards around every test, and the backend under test.
+The pytest plugin of the contract suite: the backend under test, guards around every test, failures told to strangers.
 
 Nothing loads it but ``-p manyhands.contract.plugin``.
 """
@@ -8,4 +8,8 @@ import pytest
 
 pytest.register_assert_rewrite("manyhands.contract.support")
 
-pytest_plugins = ("manyhands.contract.support.guards", "manyhands.contract.support.backends")
+pytest_plugins = (
+    "manyhands.contract.support.guards",
+    "manyhands.contract.support.backends",
+    "manyhands.contract.support.telling",
+)

@@ -43,6 +43,7 @@ def held(backend: Any) -> Any:
     activity.join(DEADLOCK_S)
 
 
+@pytest.mark.contract("manyhands.Activity.start")
 class TestStarting:
     @covers("thread-objects", "the-process-class")
     def test_it_calls_its_target(self, backend: Any) -> None:
@@ -168,6 +169,7 @@ def start_another(out: Any) -> None:
     inner.join(DEADLOCK_S)
 
 
+@pytest.mark.contract("manyhands.ActivityHandle")
 class TestWhileItRuns:
     @covers("thread-objects", "the-process-class")
     def test_it_is_somebody(self, backend: Any) -> None:
@@ -268,6 +270,7 @@ class TestWhileItRuns:
             assert held.exitcode not in (None, 0)
 
 
+@pytest.mark.contract("manyhands.Activity")
 class TestNames:
     @covers("thread-objects")
     def test_it_has_the_name_that_it_was_given(self, held: Any) -> None:
@@ -305,6 +308,7 @@ class TestNames:
         assert repr(activity.authkey) not in repr(activity)
 
 
+@pytest.mark.contract("manyhands.ActivityHandle")
 class TestEnds:
     @covers("the-process-class")
     def test_an_uncaught_error_reaches_the_excepthook(self, backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -392,6 +396,7 @@ def raise_it(error: BaseException) -> None:
     raise error
 
 
+@pytest.mark.contract("manyhands.Backend.timer")
 class TestTimer:
     @covers("timer-objects")
     def test_it_calls_after_its_time(self, backend: Any) -> None:
@@ -461,6 +466,7 @@ class TestTimer:
         assert not timer.is_alive()
 
 
+@pytest.mark.contract("manyhands.Backend.sleep")
 class TestTime:
     def test_sleep_lasts_as_long_as_the_clock_says(self, backend: Any) -> None:
         """On the backend's own clock."""

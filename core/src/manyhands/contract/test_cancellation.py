@@ -42,6 +42,7 @@ def spin(started: Any) -> None:
         pass
 
 
+@pytest.mark.contract("manyhands.Future.cancel")
 class TestBeforeTheStart:
     @covers("future-objects")
     def test_it_is_cancelled(self, executor: Executor) -> None:
@@ -112,6 +113,7 @@ def hold_then_fail(started: Any, release: Any, attempts: Any) -> None:
     raise OSError("try again")
 
 
+@pytest.mark.contract("manyhands.Future.cancel")
 class TestAfterTheStart:
     @covers("future-objects")
     def test_a_running_task_is_not_cancelled_by_default(self, executor: Executor) -> None:
@@ -250,6 +252,7 @@ def submit_until_closed(executor: Executor, most: int) -> list[Any]:
     return futures
 
 
+@pytest.mark.contract("manyhands.Engine")
 class TestRaces:
     @fault(63)
     @capability("not deterministic")

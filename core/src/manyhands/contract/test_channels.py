@@ -18,6 +18,8 @@ from manyhands.vocabulary import channels
 
 from .support import DEADLOCK_S, Beside, Script, run_script
 
+pytestmark = pytest.mark.contract("manyhands.Backend.pipe")
+
 pipes = pytest.mark.covers("connection-objects", "exchanging-objects-between-processes", "pipes-and-queues")
 listeners = pytest.mark.covers("module-multiprocessing.connection", "address-formats", "authentication-keys")
 

@@ -33,6 +33,7 @@ def fresh_context() -> Any:
     variable.reset(token)
 
 
+@pytest.mark.contract("manyhands.TaskOptions")
 @pytest.mark.covers("contextvars")
 @capability("in_process")
 class TestContext:

@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import functools
 import gc
+import logging
 import time
 import traceback
 import weakref
@@ -68,6 +69,7 @@ def drained(queue: Any) -> list[Any]:
     return [queue.get_nowait() for _ in range(queue.qsize())]
 
 
+@pytest.mark.contract("manyhands.Executor.submit")
 class TestSubmit:
     @covers("executor-objects", "threadpoolexecutor", "processpoolexecutor")
     def test_the_result_of_the_call_arrives(self, executor: Executor) -> None:
@@ -175,6 +177,7 @@ def submit_and_wait(executor: Executor) -> Any:
     return executor.submit(pow, 2, 3).result(DEADLOCK_S)
 
 
+@pytest.mark.contract("manyhands.Runnable.fail")
 class TestErrorsOfTasks:
     @covers("future-objects")
     def test_the_error_arrives_as_it_is(self, executor: Executor) -> None:
@@ -293,6 +296,7 @@ def make_a_queue_in_the_task() -> Any:
     return queue
 
 
+@pytest.mark.contract("manyhands.current_task")
 class TestInsideATask:
     def test_a_task_knows_itself(self, executor: Executor) -> None:
         """Its number, its name, the attempt, and whether it is asked to stop."""
@@ -341,6 +345,7 @@ def fail_with(thing: Thing) -> None:
     raise ValueError(thing)
 
 
+@pytest.mark.contract("manyhands.Engine")
 @capability("in_process")
 class TestKeepingAlive:
     @fault(75)
@@ -424,6 +429,20 @@ class TestKeepingAlive:
         assert ours == []
 
 
+@pytest.mark.contract("manyhands.Engine")
+class TestTelling:
+    @fault(102)
+    @capability("in_process")
+    def test_the_end_of_each_task_is_told_once(self, executor: Executor, caplog: pytest.LogCaptureFixture) -> None:
+        """By one ``finish`` or ``fail``; the core would drop and log another one."""
+        with caplog.at_level(logging.DEBUG, "manyhands"):
+            list(executor.map(divmod, range(50), [1] * 49 + [0], chunksize=1, return_exceptions=True))
+            executor.shutdown()
+
+        assert "task.delivered_late" not in caplog.text
+
+
+@pytest.mark.contract("manyhands.Executor.stats")
 class TestStats:
     def test_it_counts_what_is_to_be_done_and_was_done(self, executor: Executor) -> None:
         """Pending, running, done, failed and cancelled, each task in one of them."""
@@ -477,6 +496,7 @@ def count_while_held(running: Any, peak: Any, release: Any) -> None:
     running.get()
 
 
+@pytest.mark.contract("manyhands.Engine.resize")
 class TestResize:
     def test_more_workers_take_what_waits(self, backend: Any) -> None:
         """After growing three tasks meet, which one worker could never do."""
@@ -538,6 +558,7 @@ class TestResize:
         assert "2 workers" in repr(executor)
 
 
+@pytest.mark.contract("manyhands.BackendOptions")
 class TestMaxWorkers:
     @bad_input(31)
     @pytest.mark.parametrize("size", [0, -1, True, 1.5, "2", 10**9])
@@ -582,6 +603,7 @@ class TestMaxWorkers:
             backend.executor(max_worker=2)
 
 
+@pytest.mark.contract("manyhands.BackendOptions")
 @capability("not deterministic")
 class TestMaxPending:
     @fault(74)
@@ -676,6 +698,7 @@ def count_and_fail(calls: Any, failures: int) -> None:
         raise OSError("no licence")
 
 
+@pytest.mark.contract("manyhands.ExecutorOptions")
 class TestInitializer:
     @covers("threadpoolexecutor", "processpoolexecutor")
     def test_it_is_called_once_in_each_worker_before_its_tasks(self, backend: Any) -> None:
@@ -754,6 +777,7 @@ def submit_until_refused(executor: Executor, n: int) -> list[Any]:
     return futures
 
 
+@pytest.mark.contract("manyhands.Engine")
 class TestWorkersComeAndGo:
     def test_idle_workers_end_after_the_idle_timeout(self, backend: Any) -> None:
         """And the next task finds a new one."""
@@ -830,6 +854,7 @@ def nested_exception(executor: Executor) -> Any:
     return type(executor.submit(divmod, 1, 0).exception(DEADLOCK_S / 2))
 
 
+@pytest.mark.contract("manyhands.Executor.submit")
 class TestTasksThatWaitForTasks:
     """A task that waits for a task of its own full executor does not stand still."""
 

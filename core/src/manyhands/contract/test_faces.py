@@ -10,6 +10,8 @@ import pytest
 
 from manyhands import SerializationError, UnsupportedError
 
+pytestmark = pytest.mark.contract("manyhands.Backend.as_module")
+
 
 def test_a_module_is_made_once(backend: Any) -> None:
     """The same one comes back each time, so that what a program sets in it stays."""

@@ -8,6 +8,8 @@ import pytest
 
 from manyhands import ExecutorBrokenError, UnsupportedError
 
+pytestmark = pytest.mark.contract("manyhands.Backend.as_module")
+
 
 @pytest.fixture
 def face(backend: Any) -> Any:

@@ -15,6 +15,8 @@ from manyhands import ExecutorClosedError
 
 from .support import DEADLOCK_S, Beside, Script, eventually, run_script
 
+pytestmark = pytest.mark.contract("manyhands.Backend.as_module")
+
 KEY = b"a key of ours"
 
 

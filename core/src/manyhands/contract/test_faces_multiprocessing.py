@@ -11,6 +11,8 @@ from manyhands import UnsupportedError
 
 from .support import DEADLOCK_S, Beside, eventually, run_script
 
+pytestmark = pytest.mark.contract("manyhands.Backend.as_module")
+
 
 @pytest.fixture
 def face(backend: Any) -> Any:

@@ -20,6 +20,8 @@ from manyhands import ExecutorBrokenError, UnsupportedError
 
 from .support import DEADLOCK_S
 
+pytestmark = pytest.mark.contract("manyhands.Backend.as_module")
+
 Use = Callable[[Any], object]
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from .support import DEADLOCK_S
 
+pytestmark = pytest.mark.contract("manyhands.Backend.as_module")
+
 Program = Callable[..., Any]
 
 

@@ -11,6 +11,8 @@ from manyhands import ResourceError
 
 from .support import DEADLOCK_S, Background, eventually
 
+pytestmark = pytest.mark.contract("manyhands.Backend.as_module")
+
 
 @pytest.fixture
 def face(backend: Any) -> Any:

@@ -32,6 +32,7 @@ def hold(started: Any, release: Any) -> str:
     return "released"
 
 
+@pytest.mark.contract("manyhands.Future")
 class TestStates:
     @covers("future-objects")
     def test_it_goes_from_pending_over_running_to_done(self, executor: Executor, backend: Any) -> None:
@@ -70,6 +71,7 @@ class TestStates:
             pickle.dumps(future)
 
 
+@pytest.mark.contract("manyhands.Future.result")
 class TestWaitingForOne:
     @fault(66)
     @covers("future-objects")
@@ -110,6 +112,7 @@ class TestWaitingForOne:
         assert [waiter.outcome() for waiter in waiters] == [True] * 20
 
 
+@pytest.mark.contract("manyhands.wait")
 class TestWaitingForMany:
     @covers("module-functions")
     def test_wait_for_all(self, executor: Executor) -> None:
@@ -245,6 +248,7 @@ class TestWaitingForMany:
             manyhands.wait(held, 1, "SOMETIMES")
 
 
+@pytest.mark.contract("manyhands.Future.add_done_callback")
 class TestCallbacks:
     @covers("future-objects")
     def test_it_is_called_with_the_future(self, executor: Executor) -> None:
@@ -385,6 +389,7 @@ class TestCallbacks:
         assert set(seen) == {(True, 4)}
 
 
+@pytest.mark.contract("manyhands.Future.set_result")
 class TestExecutorsSetters:
     @bad_input(34)
     def test_a_done_future_cannot_be_set(self, executor: Executor) -> None:
@@ -411,6 +416,7 @@ class TestExecutorsSetters:
         assert [record.message.split()[0] for record in caplog.records].count("task.delivered_late") == 2
 
 
+@pytest.mark.contract("manyhands.Future")
 class TestAwaiting:
     @covers("future-objects")
     def test_it_can_be_awaited(self, executor: Executor) -> None:

@@ -46,6 +46,7 @@ def is_picklable(thing: object) -> bool:
     return True
 
 
+@pytest.mark.contract("manyhands.Backend")
 @covers("programming-guidelines", "all-start-methods")
 class TestAllStartMethods:
     @capability("in_process")
@@ -109,6 +110,7 @@ class TestAllStartMethods:
         assert sys.stdin.readline() == "second\n"
 
 
+@pytest.mark.contract("manyhands.Backend")
 @covers("programming-guidelines", "the-spawn-and-forkserver-start-methods")
 @capability("in_process")
 class TestSpawnAndForkserver:

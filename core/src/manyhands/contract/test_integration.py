@@ -30,6 +30,7 @@ def word_count(line: str) -> dict[str, int]:
     return counts
 
 
+@pytest.mark.contract("manyhands.Executor")
 class TestStandardLibrary:
     @covers("executor-objects", "threadpoolexecutor-example", "processpoolexecutor-example")
     def test_code_written_for_its_executors(self, executor: Executor) -> None:
@@ -122,6 +123,7 @@ class TestStandardLibrary:
         assert executor.submit(int).result(DEADLOCK_S) == 0
 
 
+@pytest.mark.contract("manyhands.Executor")
 class TestPrograms:
     @covers("examples")
     def test_map_and_reduce(self, executor: Executor) -> None:
@@ -195,6 +197,7 @@ def merge_sort(executor: Executor, numbers: list[int]) -> list[int]:
     return sorted(left.result(DEADLOCK_S) + right.result(DEADLOCK_S))
 
 
+@pytest.mark.contract("manyhands.Executor")
 class TestMixing:
     @fault(76)
     def test_ours_beside_the_standard_librarys(self, executor: Executor) -> None:

@@ -72,6 +72,7 @@ def shut_down(executor: Executor, **how: Any) -> str:
     return "shut down"
 
 
+@pytest.mark.contract("manyhands.Engine.close")
 class TestShutdown:
     @covers("executor-objects")
     def test_it_waits_for_accepted_work(self, backend: Any) -> None:
@@ -224,6 +225,7 @@ def fail_at_first(counter: Any, started: Any, release: Any) -> str:
     return "third time lucky"
 
 
+@pytest.mark.contract("manyhands.Executor.shutdown")
 class TestAfterTheEnd:
     @bad_input(38)
     def test_submit_says_where_it_was_closed(self, backend: Any) -> None:
@@ -297,6 +299,7 @@ class TestAfterTheEnd:
         assert list(results) == list(range(1000, 0, -1))
 
 
+@pytest.mark.contract("manyhands.Executor.terminate_workers")
 class TestTerminate:
     @fault(50)
     def test_what_waits_is_cancelled_and_what_runs_is_asked(self, backend: Any) -> None:
@@ -391,6 +394,7 @@ class TestTerminate:
         assert len(lists[1].outcome()) == 2
 
 
+@pytest.mark.contract("manyhands.Backend.close")
 class TestBackend:
     def test_closing_it_finishes_the_work_of_its_executors(self, backend_name: str) -> None:
         """Accepted work is done when ``close`` returns."""
@@ -487,6 +491,7 @@ class TestBackend:
                 assert executor.submit(pow, 2, 2).result(DEADLOCK_S) == 4
 
 
+@pytest.mark.contract("manyhands.Engine.close")
 class TestDropped:
     @fault(47)
     def test_an_executor_that_nobody_holds_finishes_its_work(self, backend: Any) -> None:
@@ -521,6 +526,7 @@ class TestDropped:
         assert view.submit(pow, 2, 2).result(DEADLOCK_S) == 4
 
 
+@pytest.mark.contract("manyhands.BackendOptions")
 class TestInterpreterExit:
     """Programs that end without closing anything."""
 
@@ -707,6 +713,7 @@ class TestInterpreterExit:
         assert (finished.returncode, finished.stdout, finished.stderr) == (7, "done\n", "")
 
 
+@pytest.mark.contract("manyhands.Backend.close")
 class TestInterrupt:
     """Ctrl-C gives control back."""
 
@@ -927,6 +934,7 @@ class TestInterrupt:
         assert (finished.returncode, finished.stdout) == (0, "survived True\n"), finished.stderr
 
 
+@pytest.mark.contract("manyhands.Host.inherit")
 class TestFork:
     """A child that was forked by the program has nothing of ours but the objects."""
 
@@ -1067,6 +1075,7 @@ class TestFork:
         assert (finished.returncode, finished.stdout) == (0, "True\n"), finished.stderr
 
 
+@pytest.mark.contract("manyhands.Backend")
 class TestSurroundings:
     """A program that has more to do than to run our tasks."""
 
@@ -1107,6 +1116,7 @@ class TestSurroundings:
         assert (finished.returncode, finished.stdout, finished.stderr) == (0, "True\n", "")
 
 
+@pytest.mark.contract("manyhands.Engine.start")
 @fault(42)
 @capability("in_process")
 class TestNoMoreThreads:

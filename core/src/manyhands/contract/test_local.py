@@ -34,6 +34,7 @@ def meet_and_set(local: Any, value: int, barrier: Any) -> int:
     return int(local.value)
 
 
+@pytest.mark.contract("manyhands.Backend.local")
 class TestLocal:
     @covers("thread-local-data")
     def test_what_one_sets_another_does_not_see(self, executor: Executor, backend: Any) -> None:
@@ -112,6 +113,7 @@ def make_subclass(backend: Any) -> Any:
     return Counted
 
 
+@pytest.mark.contract("manyhands.Backend.local")
 class TestNesting:
     def test_a_task_that_waits_keeps_its_own(self, backend: Any) -> None:
         """Whoever helps out meanwhile has another."""

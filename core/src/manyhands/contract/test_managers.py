@@ -16,7 +16,10 @@ from manyhands.vocabulary.manager import BaseProxy, Manager, make_proxy_type
 
 from .support import DEADLOCK_S, eventually
 
-pytestmark = pytest.mark.covers("managers", "proxy-objects", "cleanup")
+pytestmark = [
+    pytest.mark.covers("managers", "proxy-objects", "cleanup"),
+    pytest.mark.contract("manyhands.Backend.manager"),
+]
 customized = pytest.mark.covers("customized-managers")
 
 

@@ -114,6 +114,7 @@ class Source:
         return self.taken - 1
 
 
+@pytest.mark.contract("manyhands.Executor.map")
 class TestResults:
     @covers("executor-objects")
     @ways
@@ -223,6 +224,7 @@ class Touchy:
         raise ValueError("the truth of this value is ambiguous")
 
 
+@pytest.mark.contract("manyhands.Executor.map")
 class TestErrors:
     @ways
     def test_the_error_comes_at_its_place(self, executor: Executor, way: dict[str, Any]) -> None:
@@ -360,6 +362,7 @@ def keep_nothing(thing: Thing) -> int:
     return thing.number
 
 
+@pytest.mark.contract("manyhands.Executor.map")
 class TestLaziness:
     @covers("executor-objects")
     @pytest.mark.parametrize("way", [{}, {"chunksize": 1}, {"chunksize": 7}], ids=str)
@@ -527,6 +530,7 @@ def fail_at_0_else_pause(number: int, seen: Any) -> int:
     return number
 
 
+@pytest.mark.contract("manyhands.Executor.map")
 class TestFairness:
     """An item that another worker could start never waits in somebody's chunk."""
 
@@ -613,6 +617,7 @@ def record_and_pause(number: int, seen: Any) -> int:
     return number
 
 
+@pytest.mark.contract("manyhands.Executor.map")
 class TestChunks:
     def test_a_fixed_size_is_kept(self, backend: Any) -> None:
         """One worker sees items in the order of the input, whatever the size."""
@@ -661,6 +666,7 @@ class TestChunks:
             getattr(executor, method)(3, [1])
 
 
+@pytest.mark.contract("manyhands.Executor.map")
 class TestTimeout:
     @covers("executor-objects")
     @pytest.mark.parametrize("method", ["map", "map_unordered"])
@@ -693,6 +699,7 @@ class TestTimeout:
             executor.map(square, [2], timeout=float("nan"))
 
 
+@pytest.mark.contract("manyhands.Executor.map")
 class TestWithOthers:
     @fault(71)
     def test_map_inside_of_a_map(self, executor: Executor) -> None:

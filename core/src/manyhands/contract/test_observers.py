@@ -70,6 +70,7 @@ def fail() -> None:
     raise ValueError
 
 
+@pytest.mark.contract("manyhands.observe")
 class TestObservers:
     def test_it_sees_the_life_of_a_task(self, backend: Any) -> None:
         """Submitted, started in a worker, finished after a time."""
@@ -181,6 +182,7 @@ class TestObservers:
             pass
 
 
+@pytest.mark.contract("manyhands.get_logger")
 class TestLogEvents:
     def test_nothing_is_said_unless_somebody_listens(self, backend_name: str) -> None:
         """A program that works, fails, and cancels leaves stdout and stderr empty."""

@@ -39,6 +39,7 @@ def drained(queue: Any) -> list[Any]:
     return [queue.get_nowait() for _ in range(queue.qsize())]
 
 
+@pytest.mark.contract("manyhands.TaskOptions")
 class TestRetries:
     def test_it_is_tried_again_until_it_works(self, executor: Executor, backend: Any) -> None:
         """The attempts are numbered, the future sees only the last."""
@@ -114,6 +115,7 @@ class TestRetries:
         assert calls == [4]
 
 
+@pytest.mark.contract("manyhands.TaskOptions")
 class TestPriority:
     def test_the_higher_starts_earlier(self, backend: Any) -> None:
         """Among those that wait; equals in the order in which they came."""
@@ -165,6 +167,7 @@ class TestPriority:
         assert all(future.cancelled() for future in futures)
 
 
+@pytest.mark.contract("manyhands.TaskOptions")
 class TestNames:
     def test_a_task_can_be_named(self, executor: Executor) -> None:
         """For logs, errors and itself."""
@@ -175,6 +178,7 @@ class TestNames:
         assert executor.submit(task_name).result(DEADLOCK_S) == "task_name"
 
 
+@pytest.mark.contract("manyhands.TaskOptions")
 class TestTimeout:
     @fault(65)
     @bad_input(37)
@@ -222,6 +226,7 @@ def hold(started: Any, release: Any) -> None:
     release.wait(DEADLOCK_S)
 
 
+@pytest.mark.contract("manyhands.Executor.with_options")
 class TestViews:
     def test_it_is_an_executor_with_all_submitting_methods(self, executor: Executor) -> None:
         """submit, map, map_unordered and starmap."""

@@ -16,7 +16,10 @@ from manyhands import ConfigError, ExecutorClosedError, ResourceError, Serializa
 
 from .support import DEADLOCK_S, Beside, eventually
 
-pytestmark = pytest.mark.covers("using-a-pool-of-workers", "module-multiprocessing.pool")
+pytestmark = [
+    pytest.mark.covers("using-a-pool-of-workers", "module-multiprocessing.pool"),
+    pytest.mark.contract("manyhands.Backend.pool"),
+]
 
 
 class Falsey(Exception):

@@ -92,6 +92,7 @@ def put_or_name_the_error(target: Any, item: Any, started: Any, **how: Any) -> A
         return type(error).__name__
 
 
+@pytest.mark.contract("manyhands.Queue")
 class TestOrder:
     @covers("queue")
     def test_first_in_first_out(self, backend: Any) -> None:
@@ -128,6 +129,7 @@ class TestOrder:
         assert [made.get(timeout=DEADLOCK_S), made.get(timeout=DEADLOCK_S)] == [0, 1]
 
 
+@pytest.mark.contract("manyhands.Queue.qsize")
 class TestAsking:
     def test_size_empty_and_full(self, any_queue: Any) -> None:
         """They follow what is put and taken."""
@@ -182,6 +184,7 @@ class TestAsking:
             assert manyhands.ShutDown is queue.ShutDown
 
 
+@pytest.mark.contract("manyhands.Queue.get")
 class TestWaiting:
     def test_get_waits_for_an_item(self, executor: Executor, backend: Any, any_queue: Any) -> None:
         """A task that waits gets what is put later."""
@@ -245,6 +248,7 @@ class TestWaiting:
             getattr(backend, kind)(size)
 
 
+@pytest.mark.contract("manyhands.Queue.join")
 class TestTaskDone:
     def test_join_waits_until_all_is_dealt_with(
         self, executor: Executor, backend: Any, any_queue: Any, beside: Beside
@@ -286,6 +290,7 @@ class TestTaskDone:
         assert sorted(itertools.chain(*(future.result(DEADLOCK_S) for future in futures))) == list(range(100))
 
 
+@pytest.mark.contract("manyhands.Queue.shutdown")
 class TestShutdown:
     @covers("queue")
     def test_nothing_more_can_be_put(self, any_queue: Any) -> None:
@@ -365,6 +370,7 @@ class TestShutdown:
             any_queue.get()
 
 
+@pytest.mark.contract("manyhands.Queue")
 class TestAsArguments:
     @covers("exchanging-objects-between-processes", "pipes-and-queues", "all-start-methods")
     def test_they_are_ordinary_arguments(self, executor: Executor, backend: Any, any_queue: Any) -> None:
@@ -467,6 +473,7 @@ def square_until_stopped(jobs: Any, results: Any) -> None:
         results.put((job, job * job))
 
 
+@pytest.mark.contract("manyhands.Host.call")
 class TestHosted:
     """Primitives that live in their backend's host, and end with it."""
 

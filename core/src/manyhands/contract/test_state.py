@@ -21,6 +21,8 @@ from manyhands.vocabulary import state
 
 from .support import DEADLOCK_S, run_script
 
+pytestmark = pytest.mark.contract("manyhands.Backend.value")
+
 with suppress(ImportError):
     import numpy  # here, because it starts threads  # noqa: F401
 

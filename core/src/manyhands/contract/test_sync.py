@@ -65,6 +65,7 @@ def add_slowly(lock: Any, cell: Any, times: int) -> None:
             cell.put(number + 1)
 
 
+@pytest.mark.contract("manyhands.Lock")
 class TestLocks:
     @covers("lock-objects", "rlock-objects", "synchronization-between-processes")
     def test_only_one_is_inside(self, backend: Any, any_lock: Any) -> None:
@@ -191,6 +192,7 @@ class TestLocks:
             assert [future.result(DEADLOCK_S) for future in futures] == [True] * 10
 
 
+@pytest.mark.contract("manyhands.Lock")
 class TestAsArguments:
     def test_nested_anywhere(self, executor: Executor, backend: Any) -> None:
         """In lists, dicts, tuples and objects of the user it is the same lock."""
@@ -261,6 +263,7 @@ def condition(request: pytest.FixtureRequest, backend: Any) -> Any:
     return backend.condition(getattr(backend, request.param)())
 
 
+@pytest.mark.contract("manyhands.Condition")
 class TestCondition:
     @covers("condition-objects")
     def test_notify_wakes_so_many(self, backend: Any, condition: Any) -> None:
@@ -398,6 +401,7 @@ def take(semaphore: Any) -> bool:
     return bool(semaphore.acquire(timeout=DEADLOCK_S))
 
 
+@pytest.mark.contract("manyhands.Semaphore")
 class TestSemaphore:
     @covers("semaphore-objects")
     @pytest.mark.parametrize("make", ["semaphore", "bounded_semaphore"])
@@ -496,6 +500,7 @@ def wait_for_event(event: Any, started: Any) -> bool:
     return bool(event.wait(DEADLOCK_S))
 
 
+@pytest.mark.contract("manyhands.Event")
 class TestEvent:
     @covers("event-objects")
     def test_set_wakes_everybody(self, backend: Any) -> None:
@@ -569,6 +574,7 @@ def fail() -> None:
     raise ValueError("the action failed")
 
 
+@pytest.mark.contract("manyhands.Barrier")
 class TestBarrier:
     @covers("barrier-objects")
     def test_all_meet_and_each_has_a_number(self, backend: Any) -> None:
@@ -681,6 +687,7 @@ def meet_and_count(barrier: Any, meetings: Any) -> int:
     return int(meetings.qsize())
 
 
+@pytest.mark.contract("manyhands.Host.call")
 class TestHosted:
     """Primitives that live in their backend's host, and end with it."""
 

@@ -11,6 +11,8 @@ from manyhands import Executor, Future, ThreadParker
 
 from .support import DEADLOCK_S
 
+pytestmark = pytest.mark.contract("manyhands.Backend.parker_type")
+
 
 @pytest.mark.capability("in_process", "not deterministic")
 @pytest.mark.parametrize(

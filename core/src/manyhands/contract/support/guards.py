@@ -24,9 +24,9 @@ __all__ = ["leak_guard"]
 #: How long things may take to go away before they count as left behind, in seconds.
 PATIENCE_S = 2.0
 #: How long a test may take, in seconds.
-LIMIT_S = 30
-#: When the stacks are printed, in seconds: before pytest-timeout, where it is there, ends the run.
-DUMP_S = LIMIT_S - 2
+LIMIT_S = 30.0
+#: At which part of that the stacks are printed: before pytest-timeout, where it is there, ends the run.
+DUMP = 0.9
 
 _MARKERS = (
     "covers(*entry_ids): the entries of the chapter that the test covers",
@@ -39,6 +39,13 @@ _MARKERS = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--manyhands-limit",
+        type=float,
+        default=LIMIT_S,
+        metavar="SECONDS",
+        help=f"how long a test may take before it hangs ({LIMIT_S:g})",
+    )
     parser.addoption(
         "--switch-interval",
         type=float,
@@ -65,11 +72,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.pluginmanager.hasplugin("timeout"):
+    if not any(map(config.pluginmanager.hasplugin, ("timeout", "pytest_timeout"))):  # found by itself, or with -p
         return
     for item in items:
         if item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(LIMIT_S, method="thread"))
+            item.add_marker(pytest.mark.timeout(config.getoption("--manyhands-limit"), method="thread"))
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +84,8 @@ def leak_guard(request: pytest.FixtureRequest) -> Iterator[None]:
     """After a test threads, descriptors, processes, shared memory, files and socket names are as before."""
     orphans = request.node.get_closest_marker("orphans") is not None
     # Its thread is one that we would count: so it is started first and stopped last.
-    faulthandler.dump_traceback_later(DUMP_S, file=request.config.stash[_STDERR])
+    limit = request.config.getoption("--manyhands-limit")
+    faulthandler.dump_traceback_later(DUMP * limit, file=request.config.stash[_STDERR])
     before = leaks.take_stock()
     yield
     left: list[str] = []
