@@ -577,7 +577,7 @@ class TestInterpreterExit:
                 started.set()
                 task = manyhands.current_task()
                 while not task.cancel_requested:
-                    time.sleep(0.001)
+                    manyhands.current_backend().sleep(0.001)
                 say("asked")
 
             executor = run(exit_policy="cancel")
@@ -637,6 +637,7 @@ class TestInterpreterExit:
         assert len(finished.stdout.splitlines()) == 2
 
     @fault(62)
+    @capability("not deterministic", reason="one thread cannot be used from another")
     def test_threads_of_the_program_may_submit_until_the_end(self, backend_name: str) -> None:
         """A daemon thread that submits while the interpreter ends gets ExecutorClosedError at worst."""
         finished = run_script(
@@ -687,11 +688,11 @@ class TestInterpreterExit:
             backend = manyhands.open_backend(sys.argv[1])
 
             def late():
-                time.sleep(0.1)
+                backend.sleep(0.1)
                 say("the activity has ended")
 
             backend.Activity(target=late).start()
-            backend.Activity(target=time.sleep, args=(1000,), daemon=True).start()
+            backend.Activity(target=backend.sleep, args=(1000,), daemon=True).start()
             """),
             backend_name,
         )
@@ -729,6 +730,7 @@ class TestInterrupt:
             "pass",
         ],
     )
+    @capability("not deterministic", reason="one thread cannot wait for nobody: that is a deadlock, and told at once")
     def test_an_interrupt_inside_with(self, backend_name: str, waiting: str) -> None:
         """KeyboardInterrupt in the main thread within the grace and two seconds; queued work is cancelled."""
         source = script(f"""
@@ -759,6 +761,7 @@ class TestInterrupt:
         assert (finished.returncode, finished.stderr) == (0, "")
 
     @fault(56)
+    @capability("not deterministic", reason="one thread cannot wait for nobody: that is a deadlock, and told at once")
     def test_an_interrupt_while_submit_waits_for_room(self, backend_name: str) -> None:
         """Backpressure can be left as well."""
         source = script("""
@@ -1119,6 +1122,7 @@ class TestSurroundings:
 @pytest.mark.contract("manyhands.Engine.start")
 @fault(42)
 @capability("in_process")
+@capability("not deterministic", reason="one thread cannot lack another")
 class TestNoMoreThreads:
     """The machine has no more threads to give."""
 

@@ -766,10 +766,12 @@ def interrupted_wait(backend: Any, lock: Any) -> None:
     host = backend._host
     parker = host._parker
 
-    class Interrupted(parker):  # type: ignore[misc,valid-type]
+    class Interrupted:
         def wait(self, timeout: float | None) -> bool:
             host._parker = parker
             raise KeyboardInterrupt
+
+        def wake(self) -> None: ...
 
     host._parker = Interrupted
     lock.acquire()

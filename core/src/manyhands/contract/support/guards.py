@@ -84,7 +84,8 @@ def leak_guard(request: pytest.FixtureRequest) -> Iterator[None]:
     """After a test threads, descriptors, processes, shared memory, files and socket names are as before."""
     orphans = request.node.get_closest_marker("orphans") is not None
     # Its thread is one that we would count: so it is started first and stopped last.
-    limit = request.config.getoption("--manyhands-limit")
+    marker = request.node.get_closest_marker("timeout")
+    limit = marker.args[0] if marker and marker.args else request.config.getoption("--manyhands-limit")
     faulthandler.dump_traceback_later(DUMP * limit, file=request.config.stash[_STDERR])
     before = leaks.take_stock()
     yield
