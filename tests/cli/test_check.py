@@ -128,6 +128,15 @@ def test_what_a_user_has_set_for_pytest_does_not_matter(tmp_path: Path, monkeypa
     check("threading", "--subject", "waiting", code=0)
 
 
+def test_a_suite_that_cannot_be_run_says_why(tmp_path: Path) -> None:
+    """The last line that pytest said."""
+    (tmp_path / "pytest_timeout.py").write_text("raise RuntimeError('it is broken')\n")
+    finished = check("threading", "--subject", "waiting", code=1, path=tmp_path)
+
+    assert finished.stdout == ""
+    assert finished.stderr == "manyhands check: the suite cannot be run: RuntimeError: it is broken\n"
+
+
 def test_unknown_backend() -> None:
     """The nearest name is offered."""
     line = one_line(manyhands("check", "treading"))

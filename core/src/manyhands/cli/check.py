@@ -271,4 +271,4 @@ def _child(command: list[str], folder: str, output: Any) -> Iterator["subprocess
 
 def _last_line(output: Path) -> str:
     lines = output.read_text("utf-8", "backslashreplace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "pytest said nothing")
+    return next((line.removeprefix("E ").strip() for line in reversed(lines) if line.strip()), "pytest said nothing")
