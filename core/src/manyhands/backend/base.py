@@ -422,7 +422,7 @@ class Backend(ABC, Generic[OptionsT]):
         from ..vocabulary import channels
 
         self.check_open()
-        return channels.pipe(duplex)
+        return channels.pipe(duplex, backend=self)
 
     def listener(
         self, address: Any = None, family: str | None = None, backlog: int = 1, authkey: bytes | None = None

@@ -317,6 +317,23 @@ def test_recv_waits(ends: Any, beside: Beside) -> None:
     assert receiving.outcome() == "later"
 
 
+def send_later(sleep: Any, end: Any) -> None:
+    sleep(0.01)
+    end.send("later")
+
+
+@pipes
+def test_poll_waits(ends: Any, backend: Any, beside: Beside) -> None:
+    """For what is sent meanwhile; it stays to be received."""
+    one, other = ends
+    assert other.poll(0.001) is False
+    sending = beside(send_later, backend.sleep, one)
+
+    assert other.poll(DEADLOCK_S) is True
+    assert other.recv() == "later"
+    sending.outcome()
+
+
 # The end.
 
 

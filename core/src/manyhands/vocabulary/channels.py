@@ -3,9 +3,11 @@
 import io
 import itertools
 import os
+import select
 import socket
 import struct
 import tempfile
+import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +16,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any, Final
 
+from .._parking import ThreadParker
 from ..errors import ConfigError, ExecutorClosedError, ResourceError, SerializationError
 from .state import keep
 
@@ -45,13 +48,20 @@ class LocalConnection(Connection):
     # What typeshed leaves out.
     _check_readable: Callable[[], None]
     _check_writable: Callable[[], None]
-    _recv: Callable[[int], io.BytesIO]
-    _send: Callable[[bytes], None]
 
     def __init__(
-        self, descriptor: int, inbox: dict[int, Any], outbox: dict[int, Any], *, readable: bool, writable: bool
+        self,
+        descriptor: int,
+        inbox: dict[int, Any],
+        outbox: dict[int, Any],
+        *,
+        readable: bool,
+        writable: bool,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
         super().__init__(descriptor, readable, writable)
+        #: Lets others run, where everything shares one thread and a call to the system would block them all.
+        self._sleep = sleep
         self._inbox = inbox
         self._outbox = outbox
         self._tickets = itertools.count()
@@ -93,6 +103,40 @@ class LocalConnection(Connection):
         if length == -1:
             (length,) = _LONG_LENGTH.unpack(self._recv(_LONG_LENGTH.size).getbuffer())
         return int(length)
+
+    def _recv(self, size: int) -> io.BytesIO:
+        received: Any = super()
+        return received._recv(size) if self._sleep is None else received._recv(size, self._read)  # type: ignore[no-any-return]
+
+    def _send(self, data: bytes) -> None:
+        sent: Any = super()
+        sent._send(data) if self._sleep is None else sent._send(data, self._write)
+
+    def _poll(self, timeout: float | None) -> bool:
+        if self._sleep is None:
+            return bool(connection.wait([self], timeout))
+        return self._let_others_run(select.POLLIN, timeout)
+
+    def _read(self, descriptor: int, size: int) -> bytes:
+        self._let_others_run(select.POLLIN)
+        return os.read(descriptor, size)
+
+    def _write(self, descriptor: int, data: bytes) -> int:
+        self._let_others_run(select.POLLOUT)
+        return os.write(descriptor, data[: select.PIPE_BUF])  # there is room for so much
+
+    def _let_others_run(self, event: int, timeout: float | None = None) -> bool:
+        """Until *event* has come, at most *timeout* seconds; whether it has."""
+        assert self._sleep is not None
+        until = None if timeout is None else time.monotonic() + timeout
+        look, pause = select.poll(), 0.0001
+        look.register(self.fileno(), event)
+        while not look.poll(0):
+            if until is not None and time.monotonic() >= until:
+                return False
+            self._sleep(pause)
+            pause = min(2 * pause, 0.01)
+        return True
 
     def _check_closed(self) -> None:
         if self._pid != os.getpid():
@@ -167,9 +211,9 @@ class _HangUp:
                 line.shutdown(socket.SHUT_RDWR)
 
 
-def pipe(duplex: bool = True) -> tuple[LocalConnection, LocalConnection]:
+def pipe(duplex: bool = True, *, backend: "Backend[Any] | None" = None) -> tuple[LocalConnection, LocalConnection]:
     """
-    See ``Backend.pipe``.
+    See ``Backend.pipe``; whoever waits at an end lets others of the *backend* run.
 
     Raises:
         ResourceError: the process has no more descriptors.
@@ -183,9 +227,10 @@ def pipe(duplex: bool = True) -> tuple[LocalConnection, LocalConnection]:
             one, other = os.pipe()
     except OSError as error:
         raise ResourceError(f"no pipe can be made: {error}", errno=error.errno) from error
+    sleep = None if backend is None or backend.parker_type is ThreadParker else backend.sleep
     return (
-        LocalConnection(one, back, there, readable=True, writable=duplex),
-        LocalConnection(other, there, back, readable=duplex, writable=True),
+        LocalConnection(one, back, there, readable=True, writable=duplex, sleep=sleep),
+        LocalConnection(other, there, back, readable=duplex, writable=True, sleep=sleep),
     )
 
 
