@@ -16,7 +16,7 @@ import pytest
 from manyhands import ConfigError, ExecutorClosedError, ResourceError, SerializationError
 from manyhands.vocabulary import channels
 
-from .support import DEADLOCK_S, Beside, Script, run_script
+from .support import DEADLOCK_S, Background, Beside, Script, run_script
 
 pytestmark = pytest.mark.contract("manyhands.Backend.pipe")
 
@@ -486,11 +486,12 @@ def test_client_and_listener(backend: Any, tmp_path: Path, address: Any, beside:
 
 
 @listeners
-def test_without_a_key_it_is_that_of_the_process(backend: Any, beside: Beside) -> None:
+def test_without_a_key_it_is_that_of_the_process(backend: Any) -> None:
     """Which the standard library's programs know as ``current_process().authkey``."""
     with backend.listener() as listener:
-        accepting = beside(listener.accept)
-        with connection.Client(listener.address, authkey=current_process().authkey), accepting.outcome() as accepted:
+        # A thread in which nothing of ours runs: its calls block it.
+        calling = Background(lambda: connection.Client(listener.address, authkey=current_process().authkey))
+        with listener.accept() as accepted, calling.outcome():
             assert isinstance(accepted, connection.Connection)
 
 

@@ -33,7 +33,70 @@ _FIRST_TICKET: Final = -2
 _MOST_TICKETS: Final = 2**31 - 2
 
 
-class LocalConnection(Connection):
+class TurnTakingConnection(Connection):
+    """
+    A connection whose calls let others run where everything shares one thread.
+
+    *sleep* does that; without one the system blocks the caller's thread, as in the standard library.
+    """
+
+    def __init__(
+        self,
+        descriptor: int,
+        *,
+        sleep: Callable[[float], None] | None,
+        readable: bool = True,
+        writable: bool = True,
+    ) -> None:
+        super().__init__(descriptor, readable, writable)
+        self._sleep = sleep
+
+    def _recv(self, size: int) -> io.BytesIO:
+        received: Any = super()
+        data: io.BytesIO = received._recv(size) if self._sleep is None else received._recv(size, self._read)
+        return data
+
+    def _send(self, data: bytes) -> None:
+        sent: Any = super()
+        sent._send(data) if self._sleep is None else sent._send(data, self._write)
+
+    def _poll(self, timeout: float | None) -> bool:
+        if self._sleep is None:
+            return bool(connection.wait([self], timeout))
+        return _let_others_run(self.fileno(), select.POLLIN, self._sleep, timeout)
+
+    def _read(self, descriptor: int, size: int) -> bytes:
+        _let_others_run(descriptor, select.POLLIN, self._sleep)
+        return os.read(descriptor, size)
+
+    def _write(self, descriptor: int, data: bytes) -> int:
+        _let_others_run(descriptor, select.POLLOUT, self._sleep)
+        return os.write(descriptor, data[: select.PIPE_BUF])  # there is room for so much
+
+
+def _let_others_run(descriptor: int, event: int, sleep: Any, timeout: float | None = None) -> bool:
+    """Until *event* has come to *descriptor*, at most *timeout* seconds; whether it has."""
+    until = None if timeout is None else time.monotonic() + timeout
+    look, pause = select.poll(), 0.0001
+    look.register(descriptor, event)
+    while not look.poll(0):
+        if until is not None and time.monotonic() >= until:
+            return False
+        try:
+            sleep(pause)
+        except ExecutorClosedError:
+            if not look.poll(0):  # else the close of the backend has reached this, too, and it says so itself
+                raise
+        pause = min(2 * pause, 0.01)
+    return True
+
+
+def _sleep_of(backend: "Backend[Any] | None") -> Callable[[float], None] | None:
+    """What lets others run while one waits; None where each has a thread to be blocked."""
+    return None if backend is None or backend.parker_type is ThreadParker else backend.sleep
+
+
+class LocalConnection(TurnTakingConnection):
     """
     One end of a pipe within this process; a :class:`multiprocessing.connection.Connection`.
 
@@ -59,9 +122,7 @@ class LocalConnection(Connection):
         writable: bool,
         sleep: Callable[[float], None] | None = None,
     ) -> None:
-        super().__init__(descriptor, readable, writable)
-        #: Lets others run, where everything shares one thread and a call to the system would block them all.
-        self._sleep = sleep
+        super().__init__(descriptor, readable=readable, writable=writable, sleep=sleep)
         self._inbox = inbox
         self._outbox = outbox
         self._tickets = itertools.count()
@@ -104,40 +165,6 @@ class LocalConnection(Connection):
             (length,) = _LONG_LENGTH.unpack(self._recv(_LONG_LENGTH.size).getbuffer())
         return int(length)
 
-    def _recv(self, size: int) -> io.BytesIO:
-        received: Any = super()
-        return received._recv(size) if self._sleep is None else received._recv(size, self._read)  # type: ignore[no-any-return]
-
-    def _send(self, data: bytes) -> None:
-        sent: Any = super()
-        sent._send(data) if self._sleep is None else sent._send(data, self._write)
-
-    def _poll(self, timeout: float | None) -> bool:
-        if self._sleep is None:
-            return bool(connection.wait([self], timeout))
-        return self._let_others_run(select.POLLIN, timeout)
-
-    def _read(self, descriptor: int, size: int) -> bytes:
-        self._let_others_run(select.POLLIN)
-        return os.read(descriptor, size)
-
-    def _write(self, descriptor: int, data: bytes) -> int:
-        self._let_others_run(select.POLLOUT)
-        return os.write(descriptor, data[: select.PIPE_BUF])  # there is room for so much
-
-    def _let_others_run(self, event: int, timeout: float | None = None) -> bool:
-        """Until *event* has come, at most *timeout* seconds; whether it has."""
-        assert self._sleep is not None
-        until = None if timeout is None else time.monotonic() + timeout
-        look, pause = select.poll(), 0.0001
-        look.register(self.fileno(), event)
-        while not look.poll(0):
-            if until is not None and time.monotonic() >= until:
-                return False
-            self._sleep(pause)
-            pause = min(2 * pause, 0.01)
-        return True
-
     def _check_closed(self) -> None:
         if self._pid != os.getpid():
             raise ExecutorClosedError("the end of a pipe was inherited through fork: make a new pipe in this process")
@@ -156,7 +183,15 @@ class Listener(connection.Listener):
 
     _listener: Any
 
-    def __init__(self, address: Any, family: str | None, backlog: int, authkey: bytes) -> None:
+    def __init__(
+        self,
+        address: Any,
+        family: str | None,
+        backlog: int,
+        authkey: bytes,
+        sleep: Callable[[float], None] | None = None,
+    ) -> None:
+        self._sleep = sleep
         folder = None
         if not address and (family or connection.default_family) == "AF_UNIX":  # type: ignore[attr-defined]
             folder = _Folder()
@@ -167,11 +202,22 @@ class Listener(connection.Listener):
     def accept(self) -> Connection:
         """The next connection; OSError when the listener is closed, also while waiting, AuthenticationError."""
         try:
-            accepted: Connection = super().accept()
+            accepted: Connection = super().accept() if self._sleep is None else self._accept_in_turn(self._sleep)
         except OSError:
             if self._listener is None:
                 raise OSError("the listener is closed") from None
             raise
+        return accepted
+
+    def _accept_in_turn(self, sleep: Callable[[float], None]) -> Connection:
+        if self._listener is None:
+            raise OSError
+        _let_others_run(self._listener._socket.fileno(), select.POLLIN, sleep)
+        if self._listener is None:
+            raise OSError
+        accepted = _take_over(self._listener.accept(), sleep)
+        connection.deliver_challenge(accepted, self._authkey)  # type: ignore[attr-defined]
+        connection.answer_challenge(accepted, self._authkey)  # type: ignore[attr-defined]
         return accepted
 
     def close(self) -> None:
@@ -180,6 +226,12 @@ class Listener(connection.Listener):
             with suppress(OSError):
                 listener._socket.shutdown(socket.SHUT_RDWR)
             listener.close()
+
+
+def _take_over(made: Any, sleep: Callable[[float], None]) -> TurnTakingConnection:
+    """The same connection, to be used in turns."""
+    descriptor, made._handle = made._handle, None
+    return TurnTakingConnection(descriptor, sleep=sleep)
 
 
 class _Folder:
@@ -227,7 +279,7 @@ def pipe(duplex: bool = True, *, backend: "Backend[Any] | None" = None) -> tuple
             one, other = os.pipe()
     except OSError as error:
         raise ResourceError(f"no pipe can be made: {error}", errno=error.errno) from error
-    sleep = None if backend is None or backend.parker_type is ThreadParker else backend.sleep
+    sleep = _sleep_of(backend)
     return (
         LocalConnection(one, back, there, readable=True, writable=duplex, sleep=sleep),
         LocalConnection(other, there, back, readable=duplex, writable=True, sleep=sleep),
@@ -251,7 +303,7 @@ def listener(
         ValueError: the address or the family is unknown here.
         OSError: the system refuses the address.
     """
-    made = Listener(address, family, backlog, _key(authkey))
+    made = Listener(address, family, backlog, _key(authkey), _sleep_of(backend))
     if backend is not None:
         keep(backend, made)
     return made
@@ -271,7 +323,14 @@ def client(
         multiprocessing.AuthenticationError: the other side has another key.
         TypeError, ConfigError, ValueError, OSError: as for :func:`listener`.
     """
-    made: Any = connection.Client(address, family, _key(authkey))
+    key, sleep = _key(authkey), _sleep_of(backend)
+    made: Any
+    if sleep is None:
+        made = connection.Client(address, family, key)
+    else:
+        made = _take_over(connection.Client(address, family), sleep)
+        connection.answer_challenge(made, key)
+        connection.deliver_challenge(made, key)
     if backend is not None:
         made._hang_up = _HangUp(made)  # lives as long as the connection
         keep(backend, made._hang_up)
