@@ -18,7 +18,7 @@ import pytest
 
 from manyhands import ExecutorBrokenError, UnsupportedError
 
-from .support import DEADLOCK_S
+from .support import DEADLOCK_S, Beside
 
 pytestmark = pytest.mark.contract("manyhands.Backend.as_module")
 
@@ -666,30 +666,25 @@ MANAGERS: dict[str, Use] = {
 }
 
 
-def connects(face: Any) -> None:
+def connects(face: Any, beside: Beside) -> None:
     with face.Listener(("localhost", 0)) as listener:
-        accepted: list[Any] = []
-        thread = threading.Thread(target=lambda: accepted.append(listener.accept()))
-        thread.start()
-        with face.Client(listener.address) as client:
-            thread.join()
-            with accepted[0] as server:
-                assert isinstance(server, face.Connection)
-                client.send("hello")
-                assert face.wait([server], DEADLOCK_S) == [server]
-                assert server.recv() == "hello"
+        accepting = beside(listener.accept)
+        with face.Client(listener.address) as client, accepting.outcome() as server:
+            assert isinstance(server, face.Connection)
+            client.send("hello")
+            assert face.wait([server], DEADLOCK_S) == [server]
+            assert server.recv() == "hello"
 
 
-def challenges(face: Any) -> None:
+def challenges(face: Any, beside: Beside) -> None:
     one, other = face.Pipe()
     with one, other:
-        thread = threading.Thread(target=face.answer_challenge, args=(other, b"key"))
-        thread.start()
+        answering = beside(face.answer_challenge, other, b"key")
         face.deliver_challenge(one, b"key")
-        thread.join()
+        assert answering.outcome() is None
 
 
-CONNECTION: dict[str, Use] = {
+CONNECTION: dict[str, Callable[..., object]] = {
     **dict.fromkeys(("Client", "Connection", "Listener", "wait"), connects),
     **dict.fromkeys(("answer_challenge", "deliver_challenge"), challenges),
     "Pipe": lambda face: says_hello_through(face.Pipe(duplex=True)),
@@ -820,14 +815,15 @@ CASES = [(module, name) for module in MODULES for name in sorted(known_names(mod
 @pytest.mark.covers("process-and-exceptions", "module-multiprocessing.sharedctypes", "module-multiprocessing.dummy")
 @pytest.mark.covers("synchronization-primitives", "older-high-level-api", "legacy-shell-invocation-functions")
 @pytest.mark.parametrize(("module", "name"), CASES, ids=[f"{module}.{name}" for module, name in CASES])
-def test_a_name_works_or_is_refused(backend: Any, module: str, name: str) -> None:
+def test_a_name_works_or_is_refused(backend: Any, beside: Beside, module: str, name: str) -> None:
     """Each public name does what it is for, or its call raises UnsupportedError with backend, module and name."""
     face = backend.as_module(module)
 
     if name in NEED_THREADS and (backend.capabilities.deterministic or not backend.capabilities.in_process):
         is_refused(face, name)
     else:
-        MODULES[module][name](face)
+        use: Callable[..., object] = MODULES[module][name]
+        use(face, beside) if use in (connects, challenges) else use(face)
 
 
 @pytest.mark.parametrize("module", MODULES)
