@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from support import DEADLOCK_S
+from manyhands.contract.support import DEADLOCK_S
 
 __all__ = ["COMMAND", "FUNCTIONS", "environment", "lines", "manyhands", "one_line", "results", "rows", "start"]
 

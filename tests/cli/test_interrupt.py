@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from support import DEADLOCK_S, eventually
+
+from manyhands.contract.support import DEADLOCK_S, eventually
 
 from .helpers import lines, manyhands, start
 
@@ -29,6 +30,7 @@ def interrupt(process: "subprocess.Popen[str]") -> tuple[str, str]:
 
 
 @pytest.mark.fault(56)
+@pytest.mark.capability("not deterministic", reason="one thread cannot come back from a function that keeps it")
 def test_functions(backend_name: str) -> None:
     """Some run and do not return, others wait: they are given up without a word."""
     words = ("--backend", backend_name, "--jobs", "2", "work:log", *map(str, range(50)))

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import DEADLOCK_S, eventually
+
+from manyhands.contract.support import DEADLOCK_S, eventually
 
 from .helpers import COMMAND, FUNCTIONS, lines, manyhands, one_line, results, rows, start
 

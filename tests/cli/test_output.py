@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from support import DEADLOCK_S
+
+from manyhands.contract.support import DEADLOCK_S
 
 from .helpers import COMMAND, manyhands, start
 

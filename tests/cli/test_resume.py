@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import DEADLOCK_S, eventually
+
+from manyhands.contract.support import DEADLOCK_S, eventually
 
 from .helpers import lines, manyhands, one_line, results, start
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.waiting import DEADLOCK_S, eventually
 
 from manyhands import Command, CommandError, CommandTimeoutError, CompletedCommand, Executor, shell_command
+from manyhands.contract.support import DEADLOCK_S, eventually
 
 from .helpers import MIB, python, running, sh
 
@@ -211,17 +211,6 @@ class TestSuccess:
         completed = sh(line, input=bytes(10 * MIB), timeout=DEADLOCK_S)()
 
         assert (len(completed.stdout), len(completed.stderr)) == (32 * MIB, 32 * MIB)
-
-
-class TestTask:
-    def test_result(self, executor: Executor) -> None:
-        """A command is a task on every backend, and the future has its result."""
-        assert executor.submit(sh("echo hi")).result(DEADLOCK_S).stdout == b"hi\n"
-
-    def test_error(self, executor: Executor) -> None:
-        """A failure arrives as it is."""
-        with pytest.raises(CommandError, match=r"^command 'sh' ended with exit code 3; the end of its stderr: why$"):
-            executor.submit(sh("echo why >&2; exit 3")).result(DEADLOCK_S)
 
 
 @pytest.mark.covers("exceptions")

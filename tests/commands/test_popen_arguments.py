@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import attrs
 import pytest
-from support.waiting import DEADLOCK_S
 
 from manyhands import Command, CommandError
+from manyhands.contract.support import DEADLOCK_S
 
 from .helpers import python, sh
 

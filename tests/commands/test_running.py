@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.waiting import DEADLOCK_S, eventually
 
 from manyhands import Command, CommandError
+from manyhands.contract.support import DEADLOCK_S, eventually
 
 from .helpers import running, sh, state
 

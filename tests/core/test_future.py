@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support import DEADLOCK_S, Background, eventually, in_threads
 
 from manyhands import (
     CancelledError,
@@ -22,6 +21,7 @@ from manyhands import (
     as_completed,
     wait,
 )
+from manyhands.contract.support import DEADLOCK_S, Background, eventually, in_threads
 
 fault = pytest.mark.fault
 bad_input = pytest.mark.bad_input

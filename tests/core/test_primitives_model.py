@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import HealthCheck, Phase, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from support import Background, eventually
 
 import manyhands
 from manyhands import primitives
+from manyhands.contract.support import Background, eventually
 from manyhands.primitives import WAIT, Request
 
 fault = pytest.mark.fault

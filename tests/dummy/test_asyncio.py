@@ -5,9 +5,9 @@ import concurrent.futures
 from typing import Any
 
 import pytest
-from support import DEADLOCK_S
 
 import manyhands
+from manyhands.contract.support import DEADLOCK_S
 
 pytest.importorskip("manyhands_dummy", reason="manyhands-dummy is not installed")
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support import DEADLOCK_S
 
 import manyhands
 from manyhands import ManyhandsWarning, UnsupportedError
+from manyhands.contract.support import DEADLOCK_S
 
 pytest.importorskip("manyhands_dummy", reason="manyhands-dummy is not installed")
 

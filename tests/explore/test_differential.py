@@ -15,10 +15,10 @@ from typing import Any
 import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
-from support import DEADLOCK_S
 
 import manyhands
 from manyhands import primitives
+from manyhands.contract.support import DEADLOCK_S
 
 from .linear import answer
 

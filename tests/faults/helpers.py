@@ -3,7 +3,7 @@
 import textwrap
 from typing import Any
 
-from support import DEADLOCK_S, eventually
+from manyhands.contract.support import DEADLOCK_S, eventually
 
 #: Starts each script: *backend* is the one under test; a hang shows its stacks.
 PROLOGUE = """

@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any
 
 import pytest
-from support import DEADLOCK_S, eventually, in_threads
 
 import manyhands
 from manyhands import ExecutorClosedError
+from manyhands.contract.support import DEADLOCK_S, eventually, in_threads
 
 from .helpers import all_end, solves_control_tasks
 
@@ -54,12 +54,8 @@ class TestRaces:
 
     @fault(63)
     @pytest.mark.parametrize("seeds", [300, pytest.param(3000, marks=[slow, pytest.mark.timeout(600)])])
-    def test_under_every_schedule_that_is_tried(self, seeds: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        """
-        Other activities go on at any bytecode of the future: cancel, start, finish and a waiter agree.
-
-        The one lock of futures keeps threads out, but not fibers: here it is one that does.
-        """
+    def test_under_every_schedule_that_is_tried(self, seeds: int) -> None:
+        """Other activities go on at any bytecode of the future: cancel, start, finish and a waiter agree."""
         dummy = pytest.importorskip("manyhands_dummy", reason="the dummy backend is not installed")
         from manyhands import future as future_module
         from manyhands.executor import task as task_module

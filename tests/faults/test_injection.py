@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import run_script
 
 import manyhands
+from manyhands.contract.support import run_script
 
 
 def test_each_call_fails_once_until_a_round_passes(fail_call: Any) -> None:

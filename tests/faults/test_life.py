@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import DEADLOCK_S, Script, run_script
 
 import manyhands
 from manyhands import ExecutorClosedError
+from manyhands.contract.support import DEADLOCK_S, Script, run_script
 
 from .helpers import all_end, script, solves_control_tasks
 

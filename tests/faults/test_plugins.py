@@ -8,7 +8,6 @@ from typing import Any
 
 import attrs
 import pytest
-from support import DEADLOCK_S, run_script
 
 import manyhands
 from manyhands import (
@@ -22,6 +21,7 @@ from manyhands import (
     Runnable,
     Worker,
 )
+from manyhands.contract.support import DEADLOCK_S, run_script
 
 fault = pytest.mark.fault
 

@@ -5,10 +5,10 @@ import threading
 from typing import Any
 
 import pytest
-from support import DEADLOCK_S, run_script
 
 import manyhands
 from manyhands import ExecutorClosedError, SerializationError, ShutDown
+from manyhands.contract.support import DEADLOCK_S, run_script
 from manyhands.primitives import HostedQueue
 
 from .helpers import all_end, script

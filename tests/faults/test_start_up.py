@@ -5,10 +5,10 @@ import threading
 from typing import Any
 
 import pytest
-from support import DEADLOCK_S, run_script
 
 import manyhands
 from manyhands import InitializerError, ResourceError
+from manyhands.contract.support import DEADLOCK_S, run_script
 
 from .helpers import solves_control_tasks
 

@@ -9,10 +9,10 @@ from collections.abc import Awaitable
 from typing import Any
 
 import pytest
-from support import DEADLOCK_S, Background, occupied
 
 import manyhands
 from manyhands import Executor
+from manyhands.contract.support import DEADLOCK_S, Background, occupied
 
 capability = pytest.mark.capability
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support import DEADLOCK_S
 
 from manyhands import Executor
+from manyhands.contract.support import DEADLOCK_S
 
 dask = pytest.importorskip("dask", reason="dask is not installed")
 

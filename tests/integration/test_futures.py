@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support import DEADLOCK_S, eventually, occupied
 
 import manyhands
 from manyhands import Executor
+from manyhands.contract.support import DEADLOCK_S, eventually, occupied
 
 #: Whose functions they are: ours and the standard library's are called the same.
 both = pytest.mark.parametrize("functions", [manyhands, concurrent.futures], ids=["ours", "standard"])

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support import DEADLOCK_S
 
 import manyhands
+from manyhands.contract.support import DEADLOCK_S
 
 joblib: Any = pytest.importorskip("joblib", reason="joblib is not installed")
 Parallel, delayed = joblib.Parallel, joblib.delayed

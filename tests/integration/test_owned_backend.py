@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from support import DEADLOCK_S
 
 import manyhands
+from manyhands.contract.support import DEADLOCK_S
 
 
 @pytest.mark.capability("in_process")

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support import DEADLOCK_S
 
 import manyhands
 from manyhands import Executor
+from manyhands.contract.support import DEADLOCK_S
 
 tqdm: Any = pytest.importorskip("tqdm", reason="tqdm is not installed").tqdm
 

@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "map": "apply a function or a command to many inputs",
     "backends": "list the backends that are installed, or explain which one is chosen",
     "config": "show every effective setting and where it comes from",
+    "check": "run the contract suite against a backend",
 }
 USAGE: Final = "usage: manyhands [--help] [--version] COMMAND ..."
 INTERRUPTED: Final = 130

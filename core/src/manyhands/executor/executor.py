@@ -578,9 +578,14 @@ def current_task_of(pool: Pool) -> "Task[Any] | None":
 def caller() -> str:
     """``file:line`` of the first frame outside of manyhands."""
     frame: Any = sys._getframe(1)
-    while frame is not None and str(frame.f_globals.get("__name__", "")).split(".")[0].startswith("manyhands"):
+    while frame is not None and _is_ours(str(frame.f_globals.get("__name__", ""))):
         frame = frame.f_back
     return "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _is_ours(module: str) -> bool:
+    """The contract suite is not: it stands where a user's program does."""
+    return module.startswith("manyhands") and not module.startswith("manyhands.contract.")
 
 
 def _tell_exit(error: ResourceError) -> None:

@@ -36,8 +36,8 @@ def _names(face: Face) -> dict[str, Any]:
         """End this thread: raise SystemExit."""
         raise SystemExit
 
-    in_process = backend.capabilities.in_process
-    elsewhere = "its activities do not share the interpreter's main thread"
+    beside = has_threads(backend)
+    alone = "none of its activities runs beside the interpreter's main thread"
     return {
         "start_new_thread": start_new_thread,
         "allocate_lock": threading.Lock,
@@ -45,8 +45,8 @@ def _names(face: Face) -> dict[str, Any]:
         "exit": exit,
         "get_ident": threading.get_ident,
         "get_native_id": threading.get_native_id,
-        "interrupt_main": _thread.interrupt_main if in_process else refusal(face, "interrupt_main", elsewhere),
-        "stack_size": _thread.stack_size if has_threads(backend) else refusal(face, "stack_size", "it has no threads"),
+        "interrupt_main": _thread.interrupt_main if beside else refusal(face, "interrupt_main", alone),
+        "stack_size": _thread.stack_size if beside else refusal(face, "stack_size", "it has no threads"),
         "TIMEOUT_MAX": _thread.TIMEOUT_MAX,
         "error": _thread.error,
     }

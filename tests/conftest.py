@@ -1,3 +1,0 @@
-"""Guards around every test, and the backend under test: see ``support``."""
-
-pytest_plugins = ("support.guards", "support.backends")
