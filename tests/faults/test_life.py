@@ -433,7 +433,8 @@ class TestClocks:
     def test_no_deadline_is_on_the_wall_clock(self) -> None:
         """Nowhere in the sources is the time of day asked for."""
         found = []
-        for path in [*ROOT.glob("core/src/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")]:
+        sources = [*ROOT.glob("core/src/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")]
+        for path in (path for path in sources if "contract" not in path.parts):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
                 dotted = ast.unparse(node) if isinstance(node, ast.Attribute) else ""
                 imported = isinstance(node, ast.ImportFrom) and node.module == "time"
