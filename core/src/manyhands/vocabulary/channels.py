@@ -149,6 +149,7 @@ class Listener(connection.Listener):
     """A :class:`multiprocessing.connection.Listener` that leaves nothing behind, and nobody waiting in ``accept``."""
 
     _listener: Any
+    _authkey: bytes | None
 
     #: See ``Backend.wait_ready``; None: to block a thread will do.
     _wait_ready: Callable[..., list[tuple[int, int]]] | None = None
@@ -168,23 +169,33 @@ class Listener(connection.Listener):
             address = os.path.join(folder.path, "listener")
         super().__init__(address, family, backlog, authkey)
         self._listener._folder = folder  # it goes after the socket, which is in it
-        if wait_ready is not None:
-            self._wait_ready = wait_ready
-            accept = self._listener.accept
-            self._listener.accept = lambda: _parked(accept(), wait_ready)
+        self._wait_ready = wait_ready
 
     def accept(self) -> Connection:
         """The next connection; OSError when the listener is closed, also while waiting, AuthenticationError."""
         wait_ready = self._wait_ready
-        if wait_ready is not None and self._listener is not None:
-            wait_ready({self._listener._socket.fileno(): select.POLLIN})
         try:
-            accepted: Connection = super().accept()
+            accepted: Connection = super().accept() if wait_ready is None else self._accept_parked(wait_ready)
         except OSError:
             if self._listener is None:
                 raise OSError("the listener is closed") from None
             raise
         return accepted
+
+    def _accept_parked(self, wait_ready: Callable[..., list[tuple[int, int]]]) -> Connection:
+        if self._listener is not None:
+            wait_ready({self._listener._socket.fileno(): select.POLLIN})
+        if self._listener is None:
+            raise OSError
+        made = _parked(self._listener.accept(), wait_ready)
+        try:
+            if self._authkey is not None:
+                connection.deliver_challenge(made, self._authkey)
+                connection.answer_challenge(made, self._authkey)
+        except BaseException:
+            made.close()
+            raise
+        return made
 
     def close(self) -> None:
         listener, self._listener = self._listener, None

@@ -9,7 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from .._parking import wait_limit
+from .._parking import ThreadParker, wait_limit
 from ..errors import SerializationError
 from ..executor.executor import check_callable
 from ..options import shorten
@@ -327,6 +327,8 @@ class ResultIterator:
         self._lending = pool._executor._pool.lending
         self._changed = pool._backend.condition()
         self._room = pool._backend.semaphore(pool._executor._pool.size * _PER_WORKER)
+        self._shares_thread: bool = pool._backend.parker_type is not ThreadParker
+        self._sleep = pool._backend.sleep
         self._ordered = ordered
         self._ready: deque[tuple[Any, BaseException | None]] = deque()
         #: Those that came before their turn.
@@ -371,6 +373,8 @@ class ResultIterator:
                 self._room.acquire()
                 submit(chunk).add_done_callback(partial(self._chunk_arrived, number))
                 number += 1
+                if self._shares_thread:  # it would read on and on while tasks that never block make room
+                    self._sleep(0)
         except BaseException as error:  # the input raised it, or the backend was closed: it comes in its place
             self._put(number, [(None, error)])
             number += 1

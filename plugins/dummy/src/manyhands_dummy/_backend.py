@@ -45,11 +45,12 @@ class DummyBackend(Backend[DummyOptions]):
     capabilities: ClassVar[Capabilities] = Capabilities(in_process=True, deterministic=True, virtual_time=True)
     options_type: ClassVar[type[DummyOptions]] = DummyOptions
 
-    def __init__(self, options: DummyOptions) -> None:
+    def __init__(self, options: DummyOptions, *, watched: bool = True) -> None:
+        """*watched*: tasks that block the thread are reported; who opens thousands can do without."""
         if options.strict:
             cloudpickle_or_error()
         order = None if options.seed is None else make_order(options.order or "random", options.seed)
-        self._hub = Hub(VirtualClock() if options.virtual_time else RealClock(), order)
+        self._hub = Hub(VirtualClock() if options.virtual_time else RealClock(), order, watched=watched)
         super().__init__(options)
 
     def make_engine(self, options: ExecutorOptions) -> DummyEngine:

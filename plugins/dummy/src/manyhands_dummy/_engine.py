@@ -10,7 +10,7 @@ from greenlet import getcurrent
 
 from manyhands import ExecutorOptions, InitializerError, Runnable, Worker, get_logger
 
-from ._hub import Fiber, Hub
+from ._hub import Fiber, Hub, Parker
 
 __all__ = ["DummyEngine"]
 
@@ -25,7 +25,7 @@ _QUICK = 100
 class FiberWorker(Worker):
     """A worker with the fiber that it is."""
 
-    __slots__ = ("fiber", "given")
+    __slots__ = ("fiber", "given", "parker")
 
     fiber: Fiber
 
@@ -33,6 +33,8 @@ class FiberWorker(Worker):
         super().__init__(name)
         #: The task that a submitter has for it.
         self.given: Runnable | None = None
+        #: What it rests in, where it does not rest for ever.
+        self.parker: Parker | None = None
 
 
 class DummyEngine:
@@ -54,13 +56,17 @@ class DummyEngine:
         self._failures = 0
         self._broken: InitializerError | None = None
         self._ended = False
+        #: Whether there are workers that are to leave.
+        self._unsettled = False
         self._cancelling = False
+        #: Whether a worker that rests does so until it is needed.
+        self._simple = options.idle_timeout is None
 
     # The engine's face.
 
     def start(self, task: Runnable) -> None:
         hub = self._hub
-        if self._free and hub.order is None and "asyncio" not in modules:
+        if self._free and self._simple and hub.order is None and "asyncio" not in modules:
             # ``Hub.enter`` in place: with the inner loop of ``_work`` this is all that a short task takes.
             me = hub.current
             if getcurrent() is not me.greenlet:
@@ -85,9 +91,8 @@ class DummyEngine:
             task.cancel()
             return
         if self._free:
-            worker = self._free.pop()
-            worker.given = task
-            self._hub.enter(worker.fiber)
+            self._free[-1].given = task
+            self._enter_free()
         else:
             heapq.heappush(self._waiting, (-task.options.priority, next(self._ages), task))
             self._grow()
@@ -98,38 +103,43 @@ class DummyEngine:
 
     def resize(self, n: int) -> None:
         self._size = n
+        self._settle()
         self._grow()
         while self._free and len(self._workers) > n:
-            self._hub.enter(self._free.pop().fiber)
+            self._enter_free()
 
     def workers(self) -> "tuple[FiberWorker, ...]":
         return tuple(self._workers)
 
     def close(self, *, cancel: bool, deadline: float | None) -> bool:
-        self._ended = True
+        self._ended = self._unsettled = True
         if cancel:
             self._cancelling = True
             for _, _, task in self._take_all():
                 task.cancel()
         while self._free:
-            self._hub.enter(self._free.pop().fiber)
+            self._enter_free()
         until = None if deadline is None else self._hub.clock.now() + deadline
-        while self._workers:
+        # One of them may be the caller: a callback may close the executor.
+        while any(worker.fiber is not self._hub.current for worker in self._workers):
             left = None if until is None else until - self._hub.clock.now()
             if left is not None and left <= 0:
-                return False
+                break
             parker = self._hub.parker()
             self._closers.append(parker)
             parker.wait(left)
-        return True
+        return not self._workers
 
     # Workers.
+
+    def _settle(self) -> None:
+        self._unsettled = self._ended or len(self._workers) > self._size
 
     def _grow(self) -> None:
         """Have a worker for each task that waits, as far as the size permits."""
         while self._waiting and (self._free or len(self._workers) < self._size):
             if self._free:
-                self._hub.enter(self._free.pop().fiber)
+                self._enter_free()
             else:
                 self._hire()
 
@@ -140,21 +150,32 @@ class DummyEngine:
         self._hub.run(lambda: self._work(worker), worker.name)
 
     def _work(self, worker: FiberWorker) -> None:
-        hub = self._hub
-        worker.fiber = hub.current
+        worker.fiber = self._hub.current
         worker.settle()
         if not self._initialize(worker):
             return
         worker.announce()
+        while True:
+            try:
+                self._serve(worker)
+            except KeyboardInterrupt as error:  # outside of a task: it is not for the worker
+                self._hub.interrupt_main(error)
+            else:
+                return
+
+    def _serve(self, worker: FiberWorker) -> None:
+        """Run tasks until it is time to leave."""
+        hub = self._hub
         left = self._options.max_tasks_per_worker or math.inf
         ready, slot = hub.ready, hub.slot
         while left and (task := self._take(worker)) is not None:
             task.run(worker)
+            task = None
             left -= 1
-            if hub.order is None and left > _QUICK:
+            if self._simple and hub.order is None and left > _QUICK:
                 for _ in range(_QUICK):
                     # ``_take`` in place, for one who has nothing to do but to wait for the next task.
-                    if self._waiting or self._ended or not ready:
+                    if self._waiting or self._unsettled or not ready:
                         break
                     self._free.append(worker)
                     hub.current = fiber = ready.popleft()
@@ -165,8 +186,8 @@ class DummyEngine:
                         break
                     worker.given = None
                     task.run(worker)
+                    task = None
                     left -= 1
-            task = None
         self._leave(worker)
         self._grow()
 
@@ -182,13 +203,37 @@ class DummyEngine:
                 return heapq.heappop(self._waiting)[-1]
             if self._ended:
                 return None
-            self._free.append(worker)
+            if worker not in self._free:
+                self._free.append(worker)
+            if not self._rest(worker):
+                return None
+
+    def _rest(self, worker: FiberWorker) -> bool:
+        """Wait for a task; False when none came in time."""
+        timeout = self._options.idle_timeout
+        if timeout is None:
             self._hub.leave()
+            return True
+        worker.parker = parker = self._hub.parker()
+        parker.wait(timeout)
+        worker.parker = None
+        if worker not in self._free:  # somebody has something for it
+            return True
+        self._free.remove(worker)
+        return False
+
+    def _enter_free(self) -> None:
+        """Have one that is free go on."""
+        worker = self._free.pop()
+        if worker.parker is not None:
+            worker.parker.fiber = None
+        self._hub.enter(worker.fiber)
 
     def _leave(self, worker: FiberWorker) -> None:
-        del self._workers[worker]
+        self._workers.pop(worker, None)
+        self._settle()
         worker.farewell(0)
-        while not self._workers and self._closers:
+        while self._closers:
             self._closers.pop().wake()
 
     def _initialize(self, worker: FiberWorker) -> bool:

@@ -97,10 +97,9 @@ def _run(
     steps: list[tuple[str, str]] | None,
     files: frozenset[str] = frozenset(),
 ) -> BaseException | None:
-    backend = DummyBackend(DummyOptions(seed=seed, order=order, virtual_time=True))
+    backend = DummyBackend(DummyOptions(seed=seed, order=order, virtual_time=True), watched=False)
     hub = backend._hub
     hub.steps, hub.files = steps, files
-    hub.watched = False
     try:
         with patching(backend, modules), points.of(hub, seed):
             program(backend)

@@ -10,6 +10,7 @@ that is a deadlock, and everybody who waits is told.
 
 import heapq
 import itertools
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -125,7 +126,8 @@ class Parker:
 class Hub:
     """The fibers of one thread, which is the one that makes it."""
 
-    def __init__(self, clock: Clock, order: Order | None = None) -> None:
+    def __init__(self, clock: Clock, order: Order | None = None, *, watched: bool = True) -> None:
+        """*watched*: fibers that block the thread are reported."""
         self.clock: Final = clock
         self.thread: Final = threading.get_ident()
         self.main: Final = Fiber("the main program", getcurrent())
@@ -145,14 +147,15 @@ class Hub:
         self._free: list[Fiber] = []
         self._numbers = itertools.count()
         self._closing = False
+        self._pid = os.getpid()
         #: Whether it waits until somebody can run.
         self.idle = False
-        #: Whether fibers that block the thread are reported.
-        self.watched = True
         #: The files that are worth to be recorded also where they are ours.
         self.files: frozenset[str] = frozenset()
         #: How many operations the one that runs is in that nobody else may see half done.
         self.undivided = 0
+        if watched:
+            watch(self)
 
     def caller(self) -> Fiber:
         """The fiber that calls; UnsupportedError in another thread."""
@@ -233,6 +236,8 @@ class Hub:
         self.pump.attend()
         try:
             self._switch(self._next())
+            while parker.fiber is fiber:  # an interrupt elsewhere had it go on too early
+                self._switch(self._next())
         finally:
             fiber.parker = None
 
@@ -255,6 +260,8 @@ class Hub:
 
     def close(self) -> None:
         """End every fiber; those that are blocked get an ExecutorClosedError."""
+        if self._pid != os.getpid():
+            return  # a forked child has copies of them: what they would still do is the parent's to do
         self.drain()
         self._closing = True
         for fiber in tuple(self._fibers):
@@ -272,8 +279,6 @@ class Hub:
     # Switching.
 
     def _new_fiber(self) -> Fiber:
-        if self.watched and not self._fibers:
-            watch(self)
         fiber = Fiber("", greenlet(self._life, self.main.greenlet))
         self._fibers.append(fiber)
         return fiber
@@ -282,23 +287,43 @@ class Hub:
         """A fiber runs one job after the other: to make one costs more than to run a short job."""
         fiber = self.current
         while fiber.job is not None:
-            fiber.job()
-            fiber.job = None
-            self._free.append(fiber)
-            self._switch(self._next())
+            try:
+                fiber.job()
+                fiber.job = None
+                self._free.append(fiber)
+                self._switch(self._next())
+            except KeyboardInterrupt as error:  # between two jobs, or at the edge of one
+                self.interrupt_main(error)
 
     def _switch(self, fiber: Fiber) -> None:
         me = self.current
         if fiber is not me:
-            self.current = fiber
-            self.slot["activity"] = fiber.state
-            if self.steps is not None:
-                self._record(me)
-            self.pump.leave(me, fiber)
-            fiber.switch()
+            try:
+                if self.steps is not None:
+                    self._record(me)
+                self.pump.leave(me, fiber)
+                self.slot["activity"] = fiber.state
+                self.current = fiber
+                fiber.switch()
+            except BaseException:  # an interrupt, before the switch or right after it
+                self.resume(me)
+                raise
             self.pump.come_back(me)
         if me.error is not None:
             self.raise_error(me)
+
+    def resume(self, fiber: Fiber) -> None:
+        """*fiber*, which runs, is the current one, whatever was begun."""
+        self.current = fiber
+        self.slot["activity"] = fiber.state
+        while fiber in self.ready:
+            self.ready.remove(fiber)
+
+    def interrupt_main(self, error: KeyboardInterrupt) -> None:
+        """Ctrl-C is for the main program: raise *error* there when it goes on, and have it go on."""
+        self.main.error = error.with_traceback(None)
+        if self.main.parker is not None:
+            self.main.parker.release()
 
     def raise_error(self, fiber: Fiber) -> None:
         """Raise what *fiber*, which goes on, was told meanwhile."""
@@ -323,11 +348,10 @@ class Hub:
                 self.idle = True
                 self._idle()
             except KeyboardInterrupt as error:
-                # Whoever blocked last happens to do the waiting; Ctrl-C is for the main program.
-                if self.current is self.main or self.main.parker is None:
+                # Whoever blocked last happens to do the waiting.
+                if self.current is self.main:
                     raise
-                self.main.error = error.with_traceback(None)
-                self.main.parker.release()
+                self.interrupt_main(error)
             finally:
                 self.idle = False
         return self.ready.popleft() if self.order is None else self.order.choose(self.ready)

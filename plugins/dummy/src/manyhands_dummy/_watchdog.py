@@ -6,6 +6,8 @@ the module ``threading`` or for a socket, stops everything, perhaps for ever. On
 of the process looks now and then, and warns with the place.
 """
 
+import _thread
+import os
 import sys
 import threading
 import time
@@ -26,10 +28,11 @@ _LOOK_S: Final = 0.5
 #: Who waits uses less of the processor than this, as a share of the time.
 _IDLE_SHARE: Final = 0.05
 
-_mutex: Final = threading.Lock()
+_mutex = threading.Lock()
 _hubs: "dict[Hub, _Seen]" = {}
-_thread: threading.Thread | None = None
-_end = threading.Event()
+_end: Final = threading.Event()
+#: Held as long as the thread runs.
+_ended = threading.Lock()
 
 
 class _Seen:
@@ -43,33 +46,44 @@ class _Seen:
 
 def watch(hub: "Hub") -> None:
     """Look after *hub* until it is closed."""
-    global _thread, _end
     with _mutex:
         if hub in _hubs:
             return
         _hubs[hub] = _Seen()
-        if _thread is None:
-            _end = threading.Event()
-            _thread = threading.Thread(target=_look_after, args=(_end,), name="manyhands-watchdog", daemon=True)
-            _thread.start()
+        if not _ended.locked():
+            _end.clear()
+            _ended.acquire()
+            # Not one of the module ``threading``: programs count those.
+            _thread.start_new_thread(_look_after, ())
 
 
 def forget(hub: "Hub") -> None:
     """It is closed; with the last one the thread ends."""
-    global _thread
     with _mutex:
-        thread = None
         if _hubs.pop(hub, None) is not None and not _hubs:
-            thread, _thread = _thread, None
             _end.set()
-    if thread is not None:
-        thread.join()
+            with _ended:
+                pass
 
 
-def _look_after(end: threading.Event) -> None:
-    while not end.wait(_LOOK_S):
-        for hub, seen in tuple(_hubs.items()):
-            _look(hub, seen)
+def _renew() -> None:
+    """In a forked child there is no such thread, and no hub that is to be used."""
+    global _mutex, _ended
+    _mutex, _ended = threading.Lock(), threading.Lock()
+    _hubs.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
+
+
+def _look_after() -> None:
+    try:
+        while not _end.wait(_LOOK_S):
+            for hub, seen in tuple(_hubs.items()):
+                _look(hub, seen)
+    finally:
+        _ended.release()
 
 
 def _look(hub: "Hub", seen: _Seen) -> None:
