@@ -714,6 +714,12 @@ class TestInterpreterExit:
         assert (finished.returncode, finished.stdout, finished.stderr) == (7, "done\n", "")
 
 
+#: A callback and what a map does between two items are, there, the main program's own: it logs what they raise.
+_WORKERS_ARE_THREADS = pytest.mark.capability(
+    "not deterministic", reason="one thread cannot be interrupted without its workers being so"
+)
+
+
 @pytest.mark.contract("manyhands.Backend.close")
 class TestInterrupt:
     """Ctrl-C gives control back."""
@@ -891,10 +897,10 @@ class TestInterrupt:
         [
             ("", "futures[0].result(20)"),
             ("", "futures[0].cancel()"),
-            ("", "futures[0].add_done_callback(str)"),
+            pytest.param("", "futures[0].add_done_callback(str)", marks=_WORKERS_ARE_THREADS),
             ("", "manyhands.wait(futures, 20)"),
             ("", "list(manyhands.as_completed(futures, 20))"),
-            ("", "list(executor.map(abs, range(10)))"),
+            pytest.param("", "list(executor.map(abs, range(10)))", marks=_WORKERS_ARE_THREADS),
             ("", "executor.stats()"),
             ("max_pending=3", "futures[0].result(20)"),
         ],

@@ -316,10 +316,12 @@ class _Job:
             self._runners.discard(runner)
         if runner.task.cancelled():  # by ``stop``, or the executor was shut down without mercy
             self._fail(runner, CancelledError())
+        elif (error := runner.task.exception()) is not None:  # Ctrl-C, where everything shares one thread
+            self._fail(runner, error)
         else:
             self._start_runners(self._pool.engine.start)
 
-    def _fail(self, runner: _Runner, error: Exception) -> None:
+    def _fail(self, runner: _Runner, error: BaseException) -> None:
         """Nobody will deliver the runner's chunk, and after the last runner nothing at all."""
         if runner.chunk is not None:
             runner.chunk.node._settle(FINISHED, None, error)

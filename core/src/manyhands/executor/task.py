@@ -146,9 +146,11 @@ class Task(Future[T]):
         self._close(None)
 
     def fail(self, error: BaseException) -> None:
-        """Deliver the exception, or try again."""
+        """Deliver the exception, or try again; once it is final, make sure that everybody was told."""
         if not self._take():
             log.debug("task.delivered_late", task=self.id)
+            if self._phase is not PENDING:
+                self._announce()
             return
         if self._may_retry(error) and self._retry():
             return

@@ -27,11 +27,10 @@ class FiberWorker(Worker):
 
     __slots__ = ("fiber", "given", "parker")
 
-    fiber: Fiber
-
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        #: The task that a submitter has for it.
+        self.fiber: Any = None
+        #: The task that it runs or is to run; None while it rests.
         self.given: Runnable | None = None
         #: What it rests in, where it does not rest for ever.
         self.parker: Parker | None = None
@@ -61,6 +60,7 @@ class DummyEngine:
         self._cancelling = False
         #: Whether a worker that rests does so until it is needed.
         self._simple = options.idle_timeout is None
+        hub.engines.add(self)
 
     # The engine's face.
 
@@ -71,12 +71,21 @@ class DummyEngine:
             me = hub.current
             if getcurrent() is not me.greenlet:
                 me = hub.caller()
-            worker = self._free.pop()
-            worker.given = task
-            hub.ready.appendleft(me)
-            hub.current = fiber = worker.fiber
-            hub.slot["activity"] = fiber.state
-            fiber.switch()
+            try:
+                try:
+                    worker = self._free.pop()
+                except IndexError:  # a signal handler in between had something for it
+                    self._start(task)
+                    return
+                worker.given = task
+                hub.ready.appendleft(me)
+                hub.current = fiber = worker.fiber
+                hub.slot["activity"] = fiber.state
+                fiber.switch()
+            except BaseException:  # an interrupt: the task runs when somebody waits
+                hub.resume(me)
+                hub.recover()
+                raise
             if me.error is not None:
                 hub.raise_error(me)
         else:
@@ -90,10 +99,7 @@ class DummyEngine:
         if self._cancelling:
             task.cancel()
             return
-        if self._free:
-            self._free[-1].given = task
-            self._enter_free()
-        else:
+        if not self._enter_free(task):
             heapq.heappush(self._waiting, (-task.options.priority, next(self._ages), task))
             self._grow()
 
@@ -113,6 +119,7 @@ class DummyEngine:
 
     def close(self, *, cancel: bool, deadline: float | None) -> bool:
         self._ended = self._unsettled = True
+        self.recover()
         if cancel:
             self._cancelling = True
             for _, _, task in self._take_all():
@@ -146,8 +153,18 @@ class DummyEngine:
     def _hire(self) -> None:
         worker = FiberWorker(f"{self._prefix}_{next(self._numbers)}")
         self._workers[worker] = None
+
         # No ``partial``: a call through C costs each switch as much again, for the stack that it takes.
-        self._hub.run(lambda: self._work(worker), worker.name)
+        def job() -> None:
+            self._work(worker)
+
+        try:
+            self._hub.run(job, worker.name)
+        except BaseException:  # an interrupt
+            if not self._hub.has_job(job):
+                self._workers.pop(worker, None)
+            self._hub.recover()
+            raise
 
     def _work(self, worker: FiberWorker) -> None:
         worker.fiber = self._hub.current
@@ -158,7 +175,8 @@ class DummyEngine:
         while True:
             try:
                 self._serve(worker)
-            except KeyboardInterrupt as error:  # outside of a task: it is not for the worker
+            except KeyboardInterrupt as error:  # beside the task's own code: it is not for the worker
+                self._fail_given(worker, error)
                 self._hub.interrupt_main(error)
             else:
                 return
@@ -169,8 +187,9 @@ class DummyEngine:
         left = self._options.max_tasks_per_worker or math.inf
         ready, slot = hub.ready, hub.slot
         while left and (task := self._take(worker)) is not None:
+            worker.given = task
             task.run(worker)
-            task = None
+            task = worker.given = None
             left -= 1
             if self._simple and hub.order is None and left > _QUICK:
                 for _ in range(_QUICK):
@@ -184,19 +203,38 @@ class DummyEngine:
                     task = worker.given
                     if task is None:
                         break
-                    worker.given = None
                     task.run(worker)
-                    task = None
+                    task = worker.given = None
                     left -= 1
         self._leave(worker)
         self._grow()
 
+    def _fail_given(self, worker: FiberWorker, error: KeyboardInterrupt) -> None:
+        """The task that *worker* was about to run, or had just run, ends in any case."""
+        task, worker.given = worker.given, None
+        if task is not None:
+            if task not in worker.tasks:
+                task.claim(worker)
+            task.fail(error.with_traceback(None))
+
+    def recover(self) -> "list[Fiber]":
+        """After an interrupt: who has nothing to do is free; returns their fibers."""
+        hub = self._hub
+        self._free[:] = [
+            worker
+            for worker in self._workers
+            if worker.given is None
+            and worker.state != "starting"
+            and worker.fiber is not hub.current
+            and worker.fiber not in hub.ready
+        ]
+        return [worker.fiber for worker in self._free]
+
     def _take(self, worker: FiberWorker) -> Runnable | None:
         """The next task; None when the worker is to end."""
         while True:
-            task, worker.given = worker.given, None
-            if task is not None:
-                return task
+            if worker.given is not None:
+                return worker.given
             if len(self._workers) > self._size:
                 return None
             if self._waiting:
@@ -222,12 +260,17 @@ class DummyEngine:
         self._free.remove(worker)
         return False
 
-    def _enter_free(self) -> None:
-        """Have one that is free go on."""
-        worker = self._free.pop()
+    def _enter_free(self, task: Runnable | None = None) -> bool:
+        """Have one that is free go on, with *task* if there is one; False when nobody is free."""
+        try:
+            worker = self._free.pop()
+        except IndexError:
+            return False
+        worker.given = task
         if worker.parker is not None:
             worker.parker.fiber = None
         self._hub.enter(worker.fiber)
+        return True
 
     def _leave(self, worker: FiberWorker) -> None:
         self._workers.pop(worker, None)

@@ -12,6 +12,7 @@ import heapq
 import itertools
 import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
@@ -143,6 +144,8 @@ class Hub:
         self.order = order
         #: Where it is recorded who ran, and where it was interrupted; None: nowhere.
         self.steps: list[tuple[str, str]] | None = None
+        #: Those whose workers are fibers.
+        self.engines: weakref.WeakSet[Any] = weakref.WeakSet()
         self._fibers: list[Fiber] = []
         self._free: list[Fiber] = []
         self._numbers = itertools.count()
@@ -197,6 +200,10 @@ class Hub:
         fiber.begin(job, title, ActivityState(), daemon=daemon)
         self.enter(fiber)
 
+    def has_job(self, job: Callable[[], None]) -> bool:
+        """Whether *job* runs, or is to run."""
+        return any(fiber.job is job for fiber in self._fibers)
+
     def enter(self, fiber: Fiber) -> None:
         """Have *fiber*, which is free, go on before the caller does, where no order says otherwise."""
         if self.order is None:
@@ -209,7 +216,7 @@ class Hub:
 
     def leave(self) -> None:
         """Let others run until somebody has the caller, who is free from here on, go on."""
-        self._switch(self._next())
+        self._go_on()
 
     def pause(self) -> None:
         """A point where another fiber may go on, if there is an order that says so."""
@@ -219,7 +226,7 @@ class Hub:
     def give_way(self) -> None:
         """Let another one go on."""
         self.ready.append(self.current)
-        self._switch(self._next())
+        self._go_on()
 
     def drain(self) -> None:
         """Let the others run until none of them can."""
@@ -235,9 +242,9 @@ class Hub:
         fiber.parker = parker
         self.pump.attend()
         try:
-            self._switch(self._next())
-            while parker.fiber is fiber:  # an interrupt elsewhere had it go on too early
-                self._switch(self._next())
+            self._go_on()
+            while parker.fiber is fiber:  # an interrupt had it go on too early
+                self._go_on()
         finally:
             fiber.parker = None
 
@@ -319,11 +326,31 @@ class Hub:
         while fiber in self.ready:
             self.ready.remove(fiber)
 
+    def _go_on(self) -> None:
+        """Let the next one run; the caller may go on too early where there was an interrupt."""
+        try:
+            self._switch(self._next())
+        except KeyboardInterrupt as error:
+            if self.current is self.main:
+                self.recover()
+                raise
+            self.interrupt_main(error)
+
     def interrupt_main(self, error: KeyboardInterrupt) -> None:
         """Ctrl-C is for the main program: raise *error* there when it goes on, and have it go on."""
         self.main.error = error.with_traceback(None)
         if self.main.parker is not None:
             self.main.parker.release()
+        self.recover()
+
+    def recover(self) -> None:
+        """After an interrupt in the middle of a switch: who was to run is to run still."""
+        resting = {fiber for engine in tuple(self.engines) for fiber in engine.recover()}
+        for fiber in (self.main, *self._fibers):
+            begun = fiber is self.main or fiber.job is not None
+            blocked = fiber.parker is not None and fiber.parker.fiber is fiber
+            if begun and not blocked and fiber is not self.current and fiber not in resting and fiber not in self.ready:
+                self.ready.append(fiber)
 
     def raise_error(self, fiber: Fiber) -> None:
         """Raise what *fiber*, which goes on, was told meanwhile."""
