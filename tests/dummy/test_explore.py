@@ -32,8 +32,8 @@ def options(bytecodes: bool) -> dict[str, Any]:
 @pytest.mark.parametrize(("program", "error", "bytecodes"), RACES)
 @pytest.mark.parametrize("order", ["random", "priorities"])
 def test_found(program: Callable[[Any], None], error: type[BaseException], bytecodes: bool, order: str) -> None:
-    """Each of the four is found in at most 100 schedules, and fails as it would in life."""
-    failure = explore(program, seeds=100, order=order, **options(bytecodes))
+    """Each of the four is found in at most 1,000 schedules, and fails as it would in life."""
+    failure = explore(program, seeds=1000, order=order, **options(bytecodes))
 
     assert failure is not None
     assert isinstance(failure.error, error)

@@ -57,6 +57,7 @@ class TestEveryPool:
         assert seen == [5]
 
 
+@pytest.mark.capability("not deterministic", reason="one thread has one name")
 @pytest.mark.covers("threadpoolexecutor")
 def test_threads_are_named_as_asked_for(backend: Any, face: Any) -> None:
     """``thread_name_prefix``."""

@@ -105,6 +105,12 @@ def test_proxies_can_be_nested(face: Any) -> None:
         del inner, outer
 
 
+_SERVES_IN_THREADS = pytest.mark.capability(
+    "not deterministic", reason="one thread cannot serve others: a manager's server answers each in a thread"
+)
+
+
+@_SERVES_IN_THREADS
 @pytest.mark.covers("managers")
 def test_a_pool_of_a_manager_is_the_backends(face: Any) -> None:
     """No process is started."""
@@ -263,6 +269,7 @@ def test_a_proxy_may_be_dropped_under_the_lock_of_threading(kind: Any, no_collec
 # Programs that do not know each other.
 
 
+@_SERVES_IN_THREADS
 @pytest.mark.covers("using-a-remote-manager")
 def test_three_programs_meet_at_a_server(backend: Any, tmp_path: Path) -> None:
     """One serves a queue, one writes into it, one reads."""

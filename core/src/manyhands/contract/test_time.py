@@ -214,15 +214,15 @@ def test_a_call_that_no_worker_can_be_had_for(
     monkeypatch.setattr(backend._clock._executor, "_start", refuse)
     often, once = backend.every(0.01, abs, 0), backend.after(0.02, abs, 0)
     assert eventually(often.cancelled, on=backend)
-    closed = threading.Event()
+    closed: list[bool] = []
 
     def close(_: object) -> None:
         backend.close()
-        closed.set()
+        closed.append(True)
 
     once.add_done_callback(close)
 
-    assert closed.wait(DEADLOCK_S)
+    assert eventually(lambda: closed, on=backend)
     assert once.cancelled()
     assert "timer.not_started" in caplog.text
 

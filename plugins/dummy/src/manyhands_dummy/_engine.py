@@ -79,9 +79,9 @@ class DummyEngine:
                     return
                 worker.given = task
                 hub.ready.appendleft(me)
-                hub.current = fiber = worker.fiber
-                hub.slot["activity"] = fiber.state
-                fiber.switch()
+                worker.fiber.switch()
+                hub.current = me
+                hub.slot["activity"] = me.state
             except BaseException:  # an interrupt: the task runs when somebody waits
                 hub.resume(me)
                 hub.recover()
@@ -108,6 +108,7 @@ class DummyEngine:
         return False
 
     def resize(self, n: int) -> None:
+        self._hub.caller()
         self._size = n
         self._settle()
         self._grow()
@@ -118,6 +119,7 @@ class DummyEngine:
         return tuple(self._workers)
 
     def close(self, *, cancel: bool, deadline: float | None) -> bool:
+        self._hub.caller()
         self._ended = self._unsettled = True
         self.recover()
         if cancel:
@@ -185,7 +187,7 @@ class DummyEngine:
         """Run tasks until it is time to leave."""
         hub = self._hub
         left = self._options.max_tasks_per_worker or math.inf
-        ready, slot = hub.ready, hub.slot
+        me, ready, slot = worker.fiber, hub.ready, hub.slot
         while left and (task := self._take(worker)) is not None:
             worker.given = task
             task.run(worker)
@@ -197,9 +199,9 @@ class DummyEngine:
                     if self._waiting or self._unsettled or not ready:
                         break
                     self._free.append(worker)
-                    hub.current = fiber = ready.popleft()
-                    slot["activity"] = fiber.state
-                    fiber.switch()
+                    ready.popleft().switch()
+                    hub.current = me
+                    slot["activity"] = me.state
                     task = worker.given
                     if task is None:
                         break

@@ -168,12 +168,17 @@ class Hub:
                 raise UnsupportedError(
                     "dummy", "use from a second thread: all that it runs shares the thread that opened it"
                 )
-            # A greenlet that is none of ours, such as a task of another dummy backend, stands for the main program.
-            fiber = self.current = self.main
-            fiber.greenlet = getcurrent()
-            fiber.switch = fiber.greenlet.switch
-            fiber.state = self.slot["activity"]
+            fiber = self.current = self._find_caller()
         return fiber
+
+    def _find_caller(self) -> Fiber:
+        calling = getcurrent()
+        for fiber in (self.main, *self._fibers):  # a signal handler comes in between a switch and what follows it
+            if fiber.greenlet is calling:
+                return fiber
+        # One that is none of ours, such as a task of another dummy backend, stands for the main program.
+        self.main.greenlet, self.main.switch, self.main.state = calling, calling.switch, self.slot["activity"]
+        return self.main
 
     # For those that run.
 
@@ -269,11 +274,15 @@ class Hub:
         """End every fiber; those that are blocked get an ExecutorClosedError."""
         if self._pid != os.getpid():
             return  # a forked child has copies of them: what they would still do is the parent's to do
+        forget(self)
+        if self.current is not self.main:  # a callback closes the backend: they end when somebody waits
+            self._tell_closed()
+            return
         self.drain()
         self._closing = True
+        self._tell_closed()
+        self.ready.clear()
         for fiber in tuple(self._fibers):
-            if fiber.parker is not None:
-                fiber.error = ExecutorClosedError("the dummy backend was closed")
             while not fiber.greenlet.dead:  # it may block again while it ends
                 self._switch(fiber)
                 self.current = self.main
@@ -281,18 +290,24 @@ class Hub:
         self._free.clear()
         self.timeouts.clear()
         self.outside.close()
-        forget(self)
+
+    def _tell_closed(self) -> None:
+        for fiber in self._fibers:
+            if fiber.parker is not None and fiber is not self.current:
+                fiber.error = ExecutorClosedError("the dummy backend was closed")
+                fiber.parker.release()
 
     # Switching.
 
     def _new_fiber(self) -> Fiber:
-        fiber = Fiber("", greenlet(self._life, self.main.greenlet))
+        fiber = Fiber("", greenlet(lambda: self._life(fiber), self.main.greenlet))
         self._fibers.append(fiber)
         return fiber
 
-    def _life(self) -> None:
+    def _life(self, fiber: Fiber) -> None:
         """A fiber runs one job after the other: to make one costs more than to run a short job."""
-        fiber = self.current
+        self.current = fiber
+        self.slot["activity"] = fiber.state
         while fiber.job is not None:
             try:
                 fiber.job()
@@ -309,10 +324,11 @@ class Hub:
                 if self.steps is not None:
                     self._record(me)
                 self.pump.leave(me, fiber)
-                self.slot["activity"] = fiber.state
-                self.current = fiber
                 fiber.switch()
-            except BaseException:  # an interrupt, before the switch or right after it
+                # Who goes on says so: until then, whoever comes in between finds the one that has run.
+                self.current = me
+                self.slot["activity"] = me.state
+            except BaseException:  # an interrupt
                 self.resume(me)
                 raise
             self.pump.come_back(me)
@@ -331,13 +347,14 @@ class Hub:
         try:
             self._switch(self._next())
         except KeyboardInterrupt as error:
-            if self.current is self.main:
+            if self.caller() is self.main:
                 self.recover()
                 raise
             self.interrupt_main(error)
 
     def interrupt_main(self, error: KeyboardInterrupt) -> None:
         """Ctrl-C is for the main program: raise *error* there when it goes on, and have it go on."""
+        self.caller()  # so that it is known who runs
         self.main.error = error.with_traceback(None)
         if self.main.parker is not None:
             self.main.parker.release()
@@ -376,7 +393,7 @@ class Hub:
                 self._idle()
             except KeyboardInterrupt as error:
                 # Whoever blocked last happens to do the waiting.
-                if self.current is self.main:
+                if self.caller() is self.main:
                     raise
                 self.interrupt_main(error)
             finally:
