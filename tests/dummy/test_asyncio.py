@@ -51,7 +51,7 @@ def test_tasks_that_wait_for_each_other(backend: Any, executor: Any) -> None:
     event = backend.event()
 
     async def main() -> list[Any]:
-        return await asyncio.gather(executor.submit(event.wait), executor.submit(event.set))
+        return list(await asyncio.gather(executor.submit(event.wait), executor.submit(event.set)))
 
     assert asyncio.run(main()) == [True, None]
 

@@ -108,7 +108,7 @@ def test_map(executor: Any) -> None:
     [
         ((1, threading.Lock()), {}, "args[1]"),
         ((), {"lock": threading.Lock()}, "kwargs['lock']"),
-        (((item for item in ()),), {}, "args[0]"),
+        ((iter(int, 1),), {}, "args[0]"),
     ],
 )
 def test_an_argument_that_cannot_travel(executor: Any, args: Any, kwargs: Any, path: str) -> None:

@@ -1,5 +1,6 @@
 """Defects of the kind that exploring is for, each as the function that has it."""
 
+from concurrent.futures import _base
 from concurrent.futures._base import PENDING
 from typing import Any
 
@@ -81,8 +82,8 @@ def start_looks_first(self: Any) -> bool:
     if not self._started and self._phase == PENDING:
         self._started = True
         return True
-    if self._phase == future.CANCELLED:
-        self._phase = future.CANCELLED_AND_NOTIFIED
+    if self._phase == _base.CANCELLED:
+        self._phase = _base.CANCELLED_AND_NOTIFIED
         return False
     raise RuntimeError
 

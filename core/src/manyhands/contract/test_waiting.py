@@ -35,9 +35,9 @@ def test_it_blocks_in_the_backends_parker(
     waited = threading.Event()
 
     class Parker(ThreadParker):
-        def wait(self, timeout: float | None) -> bool:
+        def wait(self, timeout: float | None, *, outside: bool = False) -> bool:
             waited.set()
-            return super().wait(timeout)
+            return super().wait(timeout, outside=outside)
 
     class Told(type(backend)):  # type: ignore[misc]
         parker_type = property(lambda self: Parker)
