@@ -3,7 +3,7 @@
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock, Thread
 from time import monotonic, sleep
@@ -45,11 +45,11 @@ def add_all(n: int) -> None:
     sum(amounts(n))
 
 
-def pay_twice(add: object) -> int:
+def pay_twice(add: Callable[[int], None]) -> int:
     """Two payments at once, in threads; what should come out is 3."""
     reset()
     with ThreadPoolExecutor(2) as executor:
-        list(executor.map(add, (1, 2)))  # type: ignore[call-overload]
+        list(executor.map(add, (1, 2)))
     return balance
 
 

@@ -1,6 +1,6 @@
 """Defects of the kind that exploring is for, each as the function that has it."""
 
-from concurrent.futures._base import PENDING
+from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, PENDING
 from typing import Any
 
 from manyhands import future
@@ -81,8 +81,8 @@ def start_looks_first(self: Any) -> bool:
     if not self._started and self._phase == PENDING:
         self._started = True
         return True
-    if self._phase == future.CANCELLED:
-        self._phase = future.CANCELLED_AND_NOTIFIED
+    if self._phase == CANCELLED:
+        self._phase = CANCELLED_AND_NOTIFIED
         return False
     raise RuntimeError
 

@@ -190,7 +190,7 @@ def map_that_is_left(backend: Any, under: Any) -> None:
     with backend.executor(2) as executor:
         results = executor.map(abs, range(6), buffersize=2)
         assert next(results) == 0
-        results.close()  # type: ignore[attr-defined]
+        results.close()
     assert executor.stats().running == 0
 
 

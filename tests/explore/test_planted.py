@@ -39,7 +39,7 @@ FUTURES: list[tuple[str, Callable[..., Any], Tasks]] = [
 
 def named(value: object) -> str | None:
     if callable(value) and hasattr(value, "__name__"):
-        return value.__name__.replace("_", " ")
+        return str(value.__name__).replace("_", " ")
     if isinstance(value, list):
         return " | ".join("; ".join(map(str, ops)) for ops in value)
     return None

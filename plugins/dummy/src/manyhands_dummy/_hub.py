@@ -311,4 +311,5 @@ class Hub:
         self.undivided -= 1
         for fiber in blocked:
             fiber.error = DeadlockError("nothing can ever run again: everybody waits", graph=graph)
-            fiber.parker.release()
+            if fiber.parker is not None:
+                fiber.parker.release()
