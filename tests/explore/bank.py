@@ -45,7 +45,7 @@ def add_all(n: int) -> None:
     sum(amounts(n))
 
 
-def pay_twice(add: Callable[[int], object]) -> int:
+def pay_twice(add: Callable[[int], None]) -> int:
     """Two payments at once, in threads; what should come out is 3."""
     reset()
     with ThreadPoolExecutor(2) as executor:

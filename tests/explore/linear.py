@@ -86,7 +86,7 @@ def outcomes(model: Any, tasks: Iterable[Sequence[Op]], *, early: bool = False) 
         tasks: What each of them does.
         early: Timeouts may be over before everybody waits.
     """
-    found = set()
+    found: set[Any] = set()
     left = [(copy.deepcopy(model), [_Task(tuple(ops)) for ops in tasks], 0.0)]
     seen = set()
     while left:

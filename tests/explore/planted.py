@@ -1,7 +1,6 @@
 """Defects of the kind that exploring is for, each as the function that has it."""
 
-from concurrent.futures import _base
-from concurrent.futures._base import PENDING
+from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, PENDING
 from typing import Any
 
 from manyhands import future
@@ -82,8 +81,8 @@ def start_looks_first(self: Any) -> bool:
     if not self._started and self._phase == PENDING:
         self._started = True
         return True
-    if self._phase == _base.CANCELLED:
-        self._phase = _base.CANCELLED_AND_NOTIFIED
+    if self._phase == CANCELLED:
+        self._phase = CANCELLED_AND_NOTIFIED
         return False
     raise RuntimeError
 
@@ -91,10 +90,9 @@ def start_looks_first(self: Any) -> bool:
 def mailbox_looks_first(self: Any, timeout: float | None = None) -> Any:
     """An item that comes before the parker is there wakes nobody."""
     if not self._items:
-        parker = self._make_parker()
-        self._parked.append(parker)
+        parker = self._parker = self._make_parker()
         parker.wait(timeout)
-        self._parked.clear()
+        self._parker = None
     return self._items.popleft()
 
 

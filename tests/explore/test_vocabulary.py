@@ -174,6 +174,7 @@ def every_cancelled(backend: Any) -> None:
 
 def timed_calls_when_closed(backend: Any) -> None:
     """Those that wait are cancelled when the clock closes, none is forgotten."""
+    backend.after(0, abs, 0).result()  # so that there is a clock: it is made under a lock of the standard library
     futures = beside(backend, lambda: backend.after(1, abs, -1), lambda: backend.after(1000, abs, -2))
     clock = backend._timers
     beside(backend, clock.close, lambda: backend.sleep(1))

@@ -442,5 +442,5 @@ class Hub:
         self.undivided -= 1
         for fiber in blocked:
             fiber.error = DeadlockError("nothing can ever run again: everybody waits", graph=graph)
-            assert fiber.parker is not None
-            fiber.parker.release()
+            if fiber.parker is not None:
+                fiber.parker.release()
