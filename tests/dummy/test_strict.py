@@ -1,6 +1,7 @@
 """``strict=True``: tasks fail for the reasons that another process would have."""
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +11,10 @@ from manyhands import ManyhandsWarning, RemoteError, SerializationError
 
 pytest.importorskip("manyhands_dummy", reason="manyhands-dummy is not installed")
 pytest.importorskip("cloudpickle", reason="cloudpickle is not installed")
+
+
+def numbers() -> Iterator[int]:
+    yield 1
 
 
 class Stubborn(Exception):
@@ -108,7 +113,7 @@ def test_map(executor: Any) -> None:
     [
         ((1, threading.Lock()), {}, "args[1]"),
         ((), {"lock": threading.Lock()}, "kwargs['lock']"),
-        ((iter(int, 1),), {}, "args[0]"),
+        ((numbers(),), {}, "args[0]"),
     ],
 )
 def test_an_argument_that_cannot_travel(executor: Any, args: Any, kwargs: Any, path: str) -> None:

@@ -104,7 +104,7 @@ def outcomes(model: Any, tasks: Iterable[Sequence[Op]], *, early: bool = False) 
             if now < later < math.inf:
                 steps = [(state, doing, later)]
             else:
-                found.add(DEADLOCK)  # type: ignore[arg-type]
+                found.add(DEADLOCK)
         left += steps
     return found
 
