@@ -96,7 +96,7 @@ def test_value_that_is_not_allowed(words: tuple[str, ...], problem: str) -> None
 
 def test_no_command() -> None:
     """What there is, is listed."""
-    assert one_line(manyhands()) == "manyhands: a command is missing, there are map, backends, config"
+    assert one_line(manyhands()) == "manyhands: a command is missing, there are map, backends, config, check"
 
 
 def test_unknown_command() -> None:

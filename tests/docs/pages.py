@@ -17,6 +17,8 @@ DOCS = sorted((ROOT / "docs").glob("*.md"))
 
 #: A block of code, or a heading outside of one.
 _PART = re.compile(r"^```(\w+)\n(.*?)^```$|^#+ ([^\n]*)$", re.MULTILINE | re.DOTALL)
+#: The backends that an example opens by name.
+_OPENED = re.compile(r'open_(?:backend|executor)\("(dummy|threading)"')
 #: A module that a program in Python imports, on a line of its own.
 _IMPORTED = re.compile(r"^(?:import|from) (\w+)", re.MULTILINE)
 #: What a line promises to print; in Python only ``print`` does.
@@ -44,6 +46,8 @@ class Example:
         """Run it in *folder*: its exit code, what it says to stderr, and the lines that it prints."""
         if "open_" in self.code or "manyhands.joblib" in self.code:
             pytest.importorskip("manyhands_threading", reason="the threading backend is not installed")
+        for name in _OPENED.findall(self.code):
+            pytest.importorskip(f"manyhands_{name}", reason=f"the {name} backend is not installed")
         for module in _IMPORTED.findall(self.code):
             if find_spec(module) is None:
                 pytest.skip(f"{module} is not installed")

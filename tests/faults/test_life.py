@@ -343,8 +343,15 @@ class TestClosing:
         assert {woken.get(timeout=1) for _ in waiters} == {"result", "wait", "as_completed"}
 
 
+#: Where something is replaced or made at the end of a program.
+STARTS_THREADS_AT_THE_END = pytest.mark.skipif(
+    sys.version_info[:2] == (3, 12), reason="CPython 3.12 starts no thread once the end of the interpreter has begun"
+)
+
+
 class TestTheEnd:
     @fault(61)
+    @STARTS_THREADS_AT_THE_END
     def test_our_threads_may_log_while_the_interpreter_ends(self, backend_name: str) -> None:
         """With everything logged to stderr by daemon threads and timers: no fatal error, no traceback."""
         finished = run_script(
@@ -388,7 +395,7 @@ class TestTheEnd:
         assert finished.stdout.split().count("line") == 300
 
     @fault(62)
-    @pytest.mark.parametrize("when", ["before", "after"])
+    @pytest.mark.parametrize("when", ["before", pytest.param("after", marks=STARTS_THREADS_AT_THE_END)])
     def test_an_exit_handler_may_use_an_executor(self, backend_name: str, when: str) -> None:
         """Registered before the import of ours or after it: submit, map, a queue and a new executor work or refuse."""
         finished = run_script(
@@ -543,7 +550,7 @@ def test_two_thousand_descriptors(backend_name: str) -> None:
 
 
 @fault(46)
-@pytest.mark.parametrize("by", ["shutdown", "the end of the program"])
+@pytest.mark.parametrize("by", ["shutdown", pytest.param("the end of the program", marks=STARTS_THREADS_AT_THE_END)])
 def test_workers_that_are_replaced_leave_no_work_behind(backend_name: str, by: str) -> None:
     """A worker that ends after its one task starts the next one: who waits for the end waits for that, too."""
     finished = run_script(

@@ -317,7 +317,7 @@ class TestRunInExecutor:
 
         assert asyncio.run(main()) == "one of asyncio's"
 
-    @pytest.mark.skipif(sys.version_info < (3, 12), reason="asyncio itself never delivers it before 3.12")
+    @pytest.mark.skipif(sys.version_info < (3, 12, 2), reason="asyncio itself does not deliver it before 3.12.2")
     def test_stop_iteration(self, executor: Executor) -> None:
         """Is a RuntimeError, as with the standard library's executors."""
 
