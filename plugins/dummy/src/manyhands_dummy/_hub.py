@@ -30,6 +30,10 @@ from ._watchdog import forget, watch
 __all__ = ["Fiber", "Hub", "Order", "Parker"]
 
 
+#: How often a fiber is let go on when the hub closes, before it is ended where it stands.
+_LAST_STEPS: Final = 100
+
+
 class Order(Protocol):
     """Who goes first, where several could."""
 
@@ -283,9 +287,12 @@ class Hub:
         self._tell_closed()
         self.ready.clear()
         for fiber in tuple(self._fibers):
-            while not fiber.greenlet.dead:  # it may block again while it ends
-                self._switch(fiber)
-                self.current = self.main
+            for _ in range(_LAST_STEPS):  # it may block again while it ends
+                if not fiber.greenlet.dead:
+                    self._switch(fiber)
+            while not fiber.greenlet.dead:  # it has nobody to tell it: an executor that could not be closed
+                fiber.greenlet.throw()
+                self.resume(self.main)
         self._fibers.clear()
         self._free.clear()
         self.timeouts.clear()
