@@ -10,6 +10,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures._base import PENDING
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FunctionType, TracebackType
 from typing import Any, Final, NoReturn, ParamSpec, TypeVar
@@ -105,6 +106,7 @@ class Gate:
         parker = self._parker_type()
         try:
             with self._lock:
+                self._sweep()
                 if self._closed is None and len(self._inside) >= self._limit:
                     self._waiting.append(parker)
                 else:
@@ -113,6 +115,13 @@ class Gate:
         finally:
             if parker in self._waiting:
                 self._waiting.remove(parker)
+
+    def _sweep(self) -> None:
+        """Where workers are interrupted, too, one may have ended without leaving."""
+        # Not a comprehension in the block that calls this: an interrupt in one left the lock held (CPython 3.13).
+        for task in tuple(self._inside):
+            if task._phase != PENDING:
+                self._inside.discard(task)
 
     def _wake(self) -> None:
         """

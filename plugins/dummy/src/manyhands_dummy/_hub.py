@@ -315,11 +315,12 @@ class Hub:
         """A fiber runs one job after the other: to make one costs more than to run a short job."""
         self.current = fiber
         self.slot["activity"] = fiber.state
-        while fiber.job is not None:
+        while not (self._closing and fiber.job is None):
             try:
-                fiber.job()
-                fiber.job = None
-                self._free.append(fiber)
+                if fiber.job is not None:  # else somebody had it go on by mistake
+                    fiber.job()
+                    fiber.job = None
+                    self._free.append(fiber)
                 self._switch(self._next())
             except KeyboardInterrupt as error:  # between two jobs, or at the edge of one
                 self.interrupt_main(error)
