@@ -63,11 +63,3 @@ class TestDask:
         total = dask.delayed(sum)([dask.delayed(square)(number) for number in range(10)])
 
         assert dask.compute(total, scheduler=executor) == (285,)
-
-
-class TestTqdm:
-    def test_progress_around_our_map(self, executor: Executor) -> None:
-        """A progress bar reads our iterator like any other."""
-        tqdm = pytest.importorskip("tqdm", reason="tqdm is not installed")
-
-        assert list(tqdm.tqdm(executor.map(square, range(5)), total=5, disable=True)) == [0, 1, 4, 9, 16]

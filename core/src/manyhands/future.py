@@ -245,9 +245,9 @@ class Future(concurrent.futures.Future[T], metaclass=_Slotted):
         """Makes what blocks whoever waits for it."""
         return ThreadParker
 
-    def _monotonic(self) -> float:
-        """The clock that waiting for it is counted on, in seconds."""
-        return time.monotonic()
+    def _monotonic(self) -> Callable[[], float]:
+        """The clock that waiting for it is counted on, in seconds; it does not hold the future."""
+        return time.monotonic
 
     def __await__(self) -> Generator[Any, None, T]:
         """Await it in asyncio; cancelling the awaiting coroutine cancels it."""

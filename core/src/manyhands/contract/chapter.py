@@ -17,7 +17,7 @@ __all__ = ["CHAPTER", "PAGES", "CoveringTest", "Marks", "covering_tests", "page"
 #: The entries of each page of the chapter, by the anchors of the Python documentation; a page without
 #: sections by the name of its module. ``concurrent.interpreters`` is not among them: interpreters are
 #: a backend of their own, which comes later.
-PAGES: Final = {
+PAGES: Final[dict[str, tuple[str, ...]]] = {
     "threading": (
         "threading",
         "thread-local-data",
@@ -105,7 +105,7 @@ PAGES: Final = {
     ),
 }
 #: All of them.
-CHAPTER: Final = tuple(entry for entries in PAGES.values() for entry in entries)
+CHAPTER: Final[tuple[str, ...]] = tuple(entry for entries in PAGES.values() for entry in entries)
 
 INTRODUCTION: Final = """\
 # The chapter, entry by entry

@@ -4,11 +4,13 @@ The pytest plugin of the contract suite: the backend under test, guards around e
 Nothing loads it but ``-p manyhands.contract.plugin``.
 """
 
+from typing import Final
+
 import pytest
 
 pytest.register_assert_rewrite("manyhands.contract.support")
 
-pytest_plugins = (
+pytest_plugins: Final = (
     "manyhands.contract.support.guards",
     "manyhands.contract.support.backends",
     "manyhands.contract.support.telling",

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -12,9 +12,9 @@ from manyhands import UnsupportedError
 
 from .support import DEADLOCK_S, Beside, eventually
 
-covers = pytest.mark.covers
-capability = pytest.mark.capability
-fault = pytest.mark.fault
+covers: Final = pytest.mark.covers
+capability: Final = pytest.mark.capability
+fault: Final = pytest.mark.fault
 
 
 def put(out: Any, *args: Any, **kwargs: Any) -> None:

@@ -1,13 +1,13 @@
 """Every primitive is a legal task argument: in whatever it is wrapped, and on whatever way it comes."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from .support import DEADLOCK_S
 
-pytestmark = [
+pytestmark: Final = [
     pytest.mark.contract("manyhands.Backend"),
     pytest.mark.covers("exchanging-objects-between-processes", "synchronization-between-processes"),
 ]

@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -12,9 +12,9 @@ from manyhands import CancelledError, Executor, Future, current_backend, current
 
 from .support import DEADLOCK_S, Beside, eventually, occupied
 
-covers = pytest.mark.covers
-capability = pytest.mark.capability
-fault = pytest.mark.fault
+covers: Final = pytest.mark.covers
+capability: Final = pytest.mark.capability
+fault: Final = pytest.mark.fault
 
 
 def record(ran: Any, number: int) -> int:

@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from multiprocessing import AuthenticationError, BufferTooShort, connection, current_process
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -18,10 +18,10 @@ from manyhands.vocabulary import channels
 
 from .support import DEADLOCK_S, Background, Beside, Script, run_script
 
-pytestmark = pytest.mark.contract("manyhands.Backend.pipe")
+pytestmark: Final = pytest.mark.contract("manyhands.Backend.pipe")
 
-pipes = pytest.mark.covers("connection-objects", "exchanging-objects-between-processes", "pipes-and-queues")
-listeners = pytest.mark.covers("module-multiprocessing.connection", "address-formats", "authentication-keys")
+pipes: Final = pytest.mark.covers("connection-objects", "exchanging-objects-between-processes", "pipes-and-queues")
+listeners: Final = pytest.mark.covers("module-multiprocessing.connection", "address-formats", "authentication-keys")
 
 
 class Message:

@@ -1,7 +1,7 @@
 """External commands in tasks: a command is a callable like any other, on every backend."""
 
 import subprocess
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -9,7 +9,7 @@ from manyhands import Command, CommandError, CommandTimeoutError, Executor, pipe
 
 from .support import DEADLOCK_S
 
-pytestmark = [
+pytestmark: Final = [
     pytest.mark.contract("manyhands.Command"),
     pytest.mark.covers("using-the-subprocess-module"),
 ]

@@ -2,7 +2,7 @@
 
 import contextvars
 import decimal
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -10,7 +10,7 @@ from manyhands import Executor
 
 from .support import DEADLOCK_S
 
-capability = pytest.mark.capability
+capability: Final = pytest.mark.capability
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 

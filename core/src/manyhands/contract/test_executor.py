@@ -9,7 +9,7 @@ import time
 import traceback
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import pytest
@@ -19,10 +19,10 @@ from manyhands import Executor, ExecutorClosedError, Future, InitializerError, c
 
 from .support import DEADLOCK_S, Beside, eventually, occupied
 
-covers = pytest.mark.covers
-capability = pytest.mark.capability
-fault = pytest.mark.fault
-bad_input = pytest.mark.bad_input
+covers: Final = pytest.mark.covers
+capability: Final = pytest.mark.capability
+fault: Final = pytest.mark.fault
+bad_input: Final = pytest.mark.bad_input
 
 
 def echo(*args: Any, **kwargs: Any) -> Any:

@@ -4,13 +4,13 @@ import pickle
 import queue
 import threading
 import types
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from manyhands import SerializationError, UnsupportedError
 
-pytestmark = pytest.mark.contract("manyhands.Backend.as_module")
+pytestmark: Final = pytest.mark.contract("manyhands.Backend.as_module")
 
 
 def test_a_module_is_made_once(backend: Any) -> None:

@@ -2,13 +2,13 @@
 
 import concurrent.futures
 import multiprocessing
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from manyhands import ExecutorBrokenError, UnsupportedError
 
-pytestmark = pytest.mark.contract("manyhands.Backend.as_module")
+pytestmark: Final = pytest.mark.contract("manyhands.Backend.as_module")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from multiprocessing import managers
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -15,7 +15,7 @@ from manyhands import ExecutorClosedError
 
 from .support import DEADLOCK_S, Beside, Script, eventually, run_script
 
-pytestmark = pytest.mark.contract("manyhands.Backend.as_module")
+pytestmark: Final = pytest.mark.contract("manyhands.Backend.as_module")
 
 KEY = b"a key of ours"
 
@@ -24,7 +24,7 @@ class Calculator:
     """Something to share."""
 
     def __init__(self) -> None:
-        self.sum = 0
+        self.sum: int = 0
 
     def add(self, n: int) -> int:
         self.sum += n

@@ -3,7 +3,7 @@
 import os
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -11,7 +11,7 @@ from manyhands import UnsupportedError
 
 from .support import DEADLOCK_S, Beside, eventually, run_script
 
-pytestmark = pytest.mark.contract("manyhands.Backend.as_module")
+pytestmark: Final = pytest.mark.contract("manyhands.Backend.as_module")
 
 
 @pytest.fixture

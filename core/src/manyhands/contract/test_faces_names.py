@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -20,7 +20,7 @@ from manyhands import ExecutorBrokenError, UnsupportedError
 
 from .support import DEADLOCK_S, Beside
 
-pytestmark = pytest.mark.contract("manyhands.Backend.as_module")
+pytestmark: Final = pytest.mark.contract("manyhands.Backend.as_module")
 
 Use = Callable[[Any], object]
 

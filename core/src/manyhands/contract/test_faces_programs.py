@@ -8,13 +8,13 @@ no processes run on the standard library's own modules too, which shows that the
 import importlib
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from .support import DEADLOCK_S
 
-pytestmark = pytest.mark.contract("manyhands.Backend.as_module")
+pytestmark: Final = pytest.mark.contract("manyhands.Backend.as_module")
 
 Program = Callable[..., Any]
 

@@ -3,7 +3,7 @@
 import contextvars
 import sys
 import threading
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -11,7 +11,7 @@ from manyhands import ResourceError
 
 from .support import DEADLOCK_S, Background, eventually
 
-pytestmark = pytest.mark.contract("manyhands.Backend.as_module")
+pytestmark: Final = pytest.mark.contract("manyhands.Backend.as_module")
 
 
 @pytest.fixture

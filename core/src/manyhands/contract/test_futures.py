@@ -7,7 +7,7 @@ import itertools
 import logging
 import pickle
 import threading
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -16,10 +16,10 @@ from manyhands import Executor, Future
 
 from .support import DEADLOCK_S, Beside, eventually, occupied
 
-covers = pytest.mark.covers
-capability = pytest.mark.capability
-fault = pytest.mark.fault
-bad_input = pytest.mark.bad_input
+covers: Final = pytest.mark.covers
+capability: Final = pytest.mark.capability
+fault: Final = pytest.mark.fault
+bad_input: Final = pytest.mark.bad_input
 
 
 def fail(error: BaseException) -> None:

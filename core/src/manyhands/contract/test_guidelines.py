@@ -10,7 +10,7 @@ import io
 import pickle
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -18,8 +18,8 @@ from manyhands import Executor
 
 from .support import DEADLOCK_S, Beside, eventually, leaks, run_script
 
-covers = pytest.mark.covers
-capability = pytest.mark.capability
+covers: Final = pytest.mark.covers
+capability: Final = pytest.mark.capability
 
 SETTING = "as imported"
 

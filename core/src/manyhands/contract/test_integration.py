@@ -5,7 +5,7 @@ import concurrent.futures
 import functools
 import math
 import operator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -14,9 +14,9 @@ from manyhands import Executor
 
 from .support import DEADLOCK_S, occupied
 
-covers = pytest.mark.covers
-capability = pytest.mark.capability
-fault = pytest.mark.fault
+covers: Final = pytest.mark.covers
+capability: Final = pytest.mark.capability
+fault: Final = pytest.mark.fault
 
 
 def square(number: int) -> int:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -17,10 +17,10 @@ from manyhands import DeadlockError, Executor, ExecutorClosedError, current_back
 
 from .support import DEADLOCK_S, Beside, Script, eventually, occupied, run_script
 
-covers = pytest.mark.covers
-capability = pytest.mark.capability
-fault = pytest.mark.fault
-bad_input = pytest.mark.bad_input
+covers: Final = pytest.mark.covers
+capability: Final = pytest.mark.capability
+fault: Final = pytest.mark.fault
+bad_input: Final = pytest.mark.bad_input
 
 #: Starts each script: *run* opens an executor of the backend under test.
 PROLOGUE = """

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -11,7 +11,7 @@ from manyhands import Executor
 
 from .support import DEADLOCK_S, occupied
 
-covers = pytest.mark.covers
+covers: Final = pytest.mark.covers
 
 
 def count_up(local: Any) -> int:

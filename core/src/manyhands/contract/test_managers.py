@@ -7,7 +7,7 @@ import multiprocessing
 import pickle
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -16,19 +16,19 @@ from manyhands.vocabulary.manager import BaseProxy, Manager, make_proxy_type
 
 from .support import DEADLOCK_S, eventually
 
-pytestmark = [
+pytestmark: Final = [
     pytest.mark.covers("managers", "proxy-objects", "cleanup"),
     pytest.mark.contract("manyhands.Backend.manager"),
 ]
-customized = pytest.mark.covers("customized-managers")
+customized: Final = pytest.mark.covers("customized-managers")
 
 
 class Calculator:
     """A type of one's own."""
 
     def __init__(self, start: int = 0) -> None:
-        self.total = start
-        self.totals = [start]
+        self.total: int = start
+        self.totals: list[int] = [start]
 
     def add(self, x: int) -> int:
         self.total += x

@@ -6,7 +6,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -15,10 +15,10 @@ from manyhands import Executor
 
 from .support import DEADLOCK_S, Beside, eventually, occupied
 
-covers = pytest.mark.covers
-capability = pytest.mark.capability
-fault = pytest.mark.fault
-bad_input = pytest.mark.bad_input
+covers: Final = pytest.mark.covers
+capability: Final = pytest.mark.capability
+fault: Final = pytest.mark.fault
+bad_input: Final = pytest.mark.bad_input
 
 #: The ways in which items are handed out.
 WAYS: tuple[dict[str, Any], ...] = (
@@ -29,9 +29,9 @@ WAYS: tuple[dict[str, Any], ...] = (
     {"buffersize": 50, "chunksize": 3},
     {"buffersize": 1},
 )
-ways = pytest.mark.parametrize("way", WAYS, ids=str)
-with_a_window = pytest.mark.parametrize("way", [way for way in WAYS if "buffersize" in way], ids=str)
-without_a_window = pytest.mark.parametrize("way", [way for way in WAYS if "buffersize" not in way], ids=str)
+ways: Final = pytest.mark.parametrize("way", WAYS, ids=str)
+with_a_window: Final = pytest.mark.parametrize("way", [way for way in WAYS if "buffersize" in way], ids=str)
+without_a_window: Final = pytest.mark.parametrize("way", [way for way in WAYS if "buffersize" not in way], ids=str)
 METHODS = ("map", "map_unordered", "starmap")
 
 
@@ -98,7 +98,7 @@ class Source:
     """An input that knows how far it was read, and may fail or block."""
 
     def __init__(self, end: int | None = None, error: BaseException | None = None) -> None:
-        self.taken = 0
+        self.taken: int = 0
         self.threads: set[int] = set()
         self._end = end
         self._error = error
@@ -179,7 +179,9 @@ class TestResults:
     @ways
     def test_what_compares_in_its_own_way_is_never_compared(self, executor: Executor, way: dict[str, Any]) -> None:
         """As an array does, whose ``==`` is no truth."""
-        assert [type(value) for value in executor.map(identity, [Touchy() for _ in range(20)], **way)] == [Touchy] * 20
+        assert [type(value) for value in executor.map(identity, [_Touchy() for _ in range(20)], **way)] == [
+            _Touchy
+        ] * 20
 
     @ways
     def test_the_iterator_stays_at_its_end(self, executor: Executor, way: dict[str, Any]) -> None:
@@ -212,7 +214,7 @@ def identity(value: Any) -> Any:
     return value
 
 
-class Touchy:
+class _Touchy:
     """Its comparisons are errors."""
 
     def __eq__(self, other: object) -> bool:

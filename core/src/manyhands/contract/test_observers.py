@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -11,8 +11,8 @@ from manyhands import hookimpl, observe
 
 from .support import DEADLOCK_S, eventually, occupied, run_script
 
-capability = pytest.mark.capability
-fault = pytest.mark.fault
+capability: Final = pytest.mark.capability
+fault: Final = pytest.mark.fault
 
 
 class Everything:

@@ -1,6 +1,6 @@
 """with_options: how single tasks are treated."""
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -9,10 +9,10 @@ from manyhands import ConfigError, Executor, UnsupportedError, current_task
 
 from .support import DEADLOCK_S, occupied
 
-covers = pytest.mark.covers
-capability = pytest.mark.capability
-fault = pytest.mark.fault
-bad_input = pytest.mark.bad_input
+covers: Final = pytest.mark.covers
+capability: Final = pytest.mark.capability
+fault: Final = pytest.mark.fault
+bad_input: Final = pytest.mark.bad_input
 
 
 def fail_until(attempts: Any, enough: int, error: type[BaseException] = OSError) -> int:

@@ -6,7 +6,7 @@ import pickle
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -15,7 +15,7 @@ from manyhands import ConfigError, ExecutorClosedError, ResourceError, Serializa
 
 from .support import DEADLOCK_S, Beside, eventually
 
-pytestmark = [
+pytestmark: Final = [
     pytest.mark.covers("using-a-pool-of-workers", "module-multiprocessing.pool"),
     pytest.mark.contract("manyhands.Backend.pool"),
 ]

@@ -4,7 +4,7 @@ import itertools
 import queue
 import time
 from collections import Counter
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import pytest
@@ -14,10 +14,10 @@ from manyhands import Empty, Executor, Full, ShutDown
 
 from .support import DEADLOCK_S, Beside, eventually
 
-covers = pytest.mark.covers
-capability = pytest.mark.capability
-fault = pytest.mark.fault
-bad_input = pytest.mark.bad_input
+covers: Final = pytest.mark.covers
+capability: Final = pytest.mark.capability
+fault: Final = pytest.mark.fault
+bad_input: Final = pytest.mark.bad_input
 
 KINDS = ("queue", "lifo_queue", "priority_queue", "simple_queue")
 BOUNDED = KINDS[:3]

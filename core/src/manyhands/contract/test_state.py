@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import resource_tracker, shared_memory
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -21,15 +21,15 @@ from manyhands.vocabulary import state
 
 from .support import DEADLOCK_S, run_script
 
-pytestmark = pytest.mark.contract("manyhands.Backend.value")
+pytestmark: Final = pytest.mark.contract("manyhands.Backend.value")
 
 with suppress(ImportError):
     import numpy  # here, because it starts threads  # noqa: F401
 
-ctypes_objects = pytest.mark.covers(
+ctypes_objects: Final = pytest.mark.covers(
     "sharing-state-between-processes", "shared-ctypes-objects", "module-multiprocessing.sharedctypes"
 )
-memory = pytest.mark.covers("shared_memory")
+memory: Final = pytest.mark.covers("shared_memory")
 
 
 class Point(ctypes.Structure):
@@ -473,7 +473,7 @@ def test_memory_and_lists_cannot_be_pickled(backend: Any) -> None:
 
 # shareable_list
 
-VALUES = [1, -(2**63), 2.5, True, False, None, "", "text", "grün", b"", b"bytes", "x" * 100]
+VALUES: list[Any] = [1, -(2**63), 2.5, True, False, None, "", "text", "grün", b"", b"bytes", "x" * 100]
 
 
 @memory

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import pytest
@@ -12,10 +12,10 @@ from manyhands import BrokenBarrierError, Executor
 
 from .support import DEADLOCK_S, Beside, eventually
 
-covers = pytest.mark.covers
-capability = pytest.mark.capability
-fault = pytest.mark.fault
-bad_input = pytest.mark.bad_input
+covers: Final = pytest.mark.covers
+capability: Final = pytest.mark.capability
+fault: Final = pytest.mark.fault
+bad_input: Final = pytest.mark.bad_input
 
 LOCKS = ("lock", "rlock")
 WITH = ("lock", "rlock", "condition", "semaphore", "bounded_semaphore")

@@ -7,7 +7,7 @@ import threading
 import time
 import weakref
 from concurrent.futures import CancelledError
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -15,7 +15,7 @@ from manyhands import ExecutorClosedError, ResourceError, current_backend, curre
 
 from .support import DEADLOCK_S, Beside, eventually, run_script
 
-pytestmark = [pytest.mark.covers("timer-objects"), pytest.mark.contract("manyhands.Backend.after")]
+pytestmark: Final = [pytest.mark.covers("timer-objects"), pytest.mark.contract("manyhands.Backend.after")]
 
 #: A delay that no test waits for, in seconds.
 LATER_S = 3600

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -11,7 +11,7 @@ from manyhands import Executor, Future, ThreadParker
 
 from .support import DEADLOCK_S
 
-pytestmark = pytest.mark.contract("manyhands.Backend.parker_type")
+pytestmark: Final = pytest.mark.contract("manyhands.Backend.parker_type")
 
 
 @pytest.mark.capability("in_process", "not deterministic")

@@ -243,8 +243,8 @@ class Task(Future[T]):
         parker_type: Callable[[], Any] = self._executor._pool.parker_type
         return parker_type
 
-    def _monotonic(self) -> float:
-        return self._executor.backend.monotonic()  # type: ignore[no-any-return]
+    def _monotonic(self) -> Callable[[], float]:
+        return self._executor.backend.monotonic  # type: ignore[no-any-return]
 
     def done(self) -> bool:
         """Whether it was cancelled or is finished."""

@@ -70,7 +70,7 @@ def as_completed(
 
 def _ended(futures: dict[_AnyFuture[T], None], limit: float | None) -> Iterator[_AnyFuture[T]]:
     """Each of our *futures* as it ends; TimeoutError after *limit* seconds."""
-    kinds = {future._parker_type(): future._monotonic for future in futures}  # type: ignore[attr-defined]
+    kinds = {future._parker_type(): future._monotonic() for future in futures}  # type: ignore[attr-defined]
     # To block a thread will do, unless a backend knows better.
     parker_type = next((kind for kind in kinds if kind is not ThreadParker), ThreadParker)
     monotonic = kinds.get(parker_type, time.monotonic)

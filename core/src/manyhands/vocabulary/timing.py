@@ -198,8 +198,8 @@ class Series(Future[None]):
     def _parker_type(self) -> Callable[[], Any]:
         return self._clock.parker_type
 
-    def _monotonic(self) -> float:
-        return self._clock.monotonic()
+    def _monotonic(self) -> Callable[[], float]:
+        return self._clock.monotonic
 
     def begin(self) -> Task[Any] | None:
         """The task of the next call; None when it was cancelled meanwhile."""

@@ -39,7 +39,7 @@ class Script:
         self._stdout = tempfile.TemporaryFile()  # noqa: SIM115
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         self._began = time.monotonic()
-        self.process = subprocess.Popen(
+        self.process: subprocess.Popen[bytes] = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(source), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=self._stdout,
