@@ -256,10 +256,12 @@ class _Job:
         self._count_left = 0
         self._unfinished = 0
         self._ended = False
+        #: Whether nobody wants more results.
+        self._stopped = False
         self._size = 1
         self._chunks: list[_Chunk] = []
         self._runners: set[_Runner] = set()
-        #: Where the consumer begins; it takes it away, or the chain would keep all results.
+        #: Where the consumer is; not where it began, or the chain would keep all results.
         self.head: _Node | None = _Node(self._pool)
         self._tail = self.head
         self._pool.jobs.add(self)
@@ -284,6 +286,7 @@ class _Job:
     def stop(self) -> None:
         """Nobody wants more results: start nothing more."""
         with self._lock:
+            self._stopped = True
             self._left.clear()
             self._count_left = 0
             for chunk in self._chunks:
@@ -299,7 +302,7 @@ class _Job:
         while True:
             with self._lock:
                 startable = self._count_left + sum(1 + chunk.left() for chunk in self._chunks)
-                if len(self._runners) >= min(self._pool.size, startable):
+                if self._stopped or len(self._runners) >= min(self._pool.size, startable):
                     return
                 runner = _Runner(self)
                 self._runners.add(runner)
@@ -317,7 +320,7 @@ class _Job:
         if runner.task.cancelled():  # by ``stop``, or the executor was shut down without mercy
             self._fail(runner, CancelledError())
         elif (error := runner.task.exception()) is not None:  # Ctrl-C, where everything shares one thread
-            self._fail(runner, error)
+            self._give_up(error)
         else:
             self._start_runners(self._pool.engine.start)
 
@@ -327,6 +330,14 @@ class _Job:
             runner.chunk.node._settle(FINISHED, None, error)
         if not self._runners:
             self._tail._settle(FINISHED, None, error)
+
+    def _give_up(self, error: BaseException) -> None:
+        """A runner was interrupted, and what it had taken may be anywhere: no result is waited for any more."""
+        self.stop()
+        node = self.head
+        while node is not None:
+            node._settle(FINISHED, None, error)
+            node = node.next
 
     def take(self) -> _Chunk | None:
         """The next chunk of what is left, else half of what another runner has not begun."""
@@ -377,9 +388,10 @@ class _Job:
 
     def _call_each(self, chunk: _Chunk) -> _Results:
         results, items, failure = chunk.results, chunk.items, None
+        each: Any = None
         try:
             while True:
-                each: Any = iter(items)
+                each = iter(items)
                 each.__setstate__(len(results))
                 try:
                     results.extend(self._apply(self._fn, each))
@@ -436,9 +448,8 @@ class _Chain(itertools.chain[Any]):
 
 
 def _result_lists(call: MapCall, job: _Job, source: _Source, outstanding: int) -> Generator[Iterable[Any], None, None]:
-    node, job.head = job.head, None
     try:
-        while node is not None and (results := node.result(call.remaining())) is not None:
+        while (node := job.head) is not None and (results := node.result(call.remaining())) is not None:
             outstanding -= len(results)
             if results.failed:
                 yield from _with_failures(results, call.return_exceptions)
@@ -452,7 +463,7 @@ def _result_lists(call: MapCall, job: _Job, source: _Source, outstanding: int) -
                 fresh = source.take(outstanding)
                 outstanding += len(fresh)
                 job.feed(fresh, last=source.ended)
-            node = node.next
+            job.head = node.next
         if source.error is not None:
             raise source.error
     finally:

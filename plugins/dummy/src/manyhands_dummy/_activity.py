@@ -30,9 +30,13 @@ class DummyActivity:
 
     def _run(self) -> None:
         main, self._main = self._main, None
-        self._fiber = self._hub.current
-        self.exitcode = main(self)
+        code = 1  # so it stays where an interrupt was in the way, and this is run once more
+        if main is not None:
+            self._fiber = self._hub.current
+            code = main(self)
         self._fiber = None
+        if self.exitcode is None:
+            self.exitcode = code
         for parker in self._joiners:
             parker.wake()
 

@@ -215,13 +215,18 @@ class Hub:
 
     def enter(self, fiber: Fiber) -> None:
         """Have *fiber*, which is free, go on before the caller does, where no order says otherwise."""
-        if self.order is None:
-            self.ready.appendleft(self.current)
-            self._switch(fiber)
-        else:
-            self.ready.append(fiber)
-            self.pump.attend()
-            self.pause()
+        try:
+            if self.order is None:
+                self.ready.appendleft(self.current)
+                self._switch(fiber)
+            else:
+                self.ready.append(fiber)
+                self.pump.attend()
+                self.pause()
+        except KeyboardInterrupt:
+            self.resume(self.caller())
+            self.recover()
+            raise
 
     def leave(self) -> None:
         """Let others run until somebody has the caller, who is free from here on, go on."""
@@ -234,8 +239,7 @@ class Hub:
 
     def give_way(self) -> None:
         """Let another one go on."""
-        self.ready.append(self.current)
-        self._go_on()
+        self._go_on(again=True)
 
     def drain(self) -> None:
         """Let the others run until none of them can."""
@@ -311,6 +315,11 @@ class Hub:
         self._fibers.append(fiber)
         return fiber
 
+    def _revive(self, fiber: Fiber) -> None:
+        """An interrupt was quicker than its first step, and so ended it."""
+        fiber.greenlet = greenlet(lambda: self._life(fiber), self.main.greenlet)
+        fiber.switch = fiber.greenlet.switch
+
     def _life(self, fiber: Fiber) -> None:
         """A fiber runs one job after the other: to make one costs more than to run a short job."""
         self.current = fiber
@@ -350,12 +359,15 @@ class Hub:
         while fiber in self.ready:
             self.ready.remove(fiber)
 
-    def _go_on(self) -> None:
-        """Let the next one run; the caller may go on too early where there was an interrupt."""
+    def _go_on(self, *, again: bool = False) -> None:
+        """Let the next one run; the caller, who has a turn *again*, may go on too early where there was an interrupt."""
         try:
+            if again:
+                self.ready.append(self.current)
             self._switch(self._next())
         except KeyboardInterrupt as error:
-            if self.caller() is self.main:
+            self.resume(self.caller())
+            if self.current is self.main:
                 self.recover()
                 raise
             self.interrupt_main(error)
@@ -372,6 +384,8 @@ class Hub:
         """After an interrupt in the middle of a switch: who was to run is to run still."""
         resting = {fiber for engine in tuple(self.engines) for fiber in engine.recover()}
         for fiber in (self.main, *self._fibers):
+            if fiber is not self.main and fiber.greenlet.dead and not self._closing:
+                self._revive(fiber)
             begun = fiber is self.main or fiber.job is not None
             blocked = fiber.parker is not None and fiber.parker.fiber is fiber
             if begun and not blocked and fiber is not self.current and fiber not in resting and fiber not in self.ready:
