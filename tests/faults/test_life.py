@@ -351,9 +351,10 @@ STARTS_THREADS_AT_THE_END = pytest.mark.skipif(
 
 class TestTheEnd:
     @fault(61)
-    @STARTS_THREADS_AT_THE_END
     def test_our_threads_may_log_while_the_interpreter_ends(self, backend_name: str) -> None:
         """With everything logged to stderr by daemon threads and timers: no fatal error, no traceback."""
+        if backend_name == "minimal" and sys.version_info[:2] == (3, 12):
+            pytest.skip("CPython 3.12 starts no thread once its end has begun, and this engine replaces its workers")
         finished = run_script(
             script("""
             import logging

@@ -360,7 +360,7 @@ class Hub:
             self.ready.remove(fiber)
 
     def _go_on(self, *, again: bool = False) -> None:
-        """Let the next one run; the caller, who has a turn *again*, may go on too early where there was an interrupt."""
+        """Let the next one run; the caller (who has a turn *again*) may go on too early where there was an interrupt."""
         try:
             if again:
                 self.ready.append(self.current)

@@ -228,12 +228,12 @@ class ThreadingEngine:
         try:
             self._options.initializer(*self._options.initargs)
         except BaseException as error:
-            self._initializer_failed(worker, error)
-            return False
+            return not self._initializer_failed(worker, error) and self._initialize(worker)
         self._start_failures = 0
         return True
 
-    def _initializer_failed(self, worker: Worker, error: BaseException) -> None:
+    def _initializer_failed(self, worker: Worker, error: BaseException) -> bool:
+        """Whether *worker* leaves; else it is to try again."""
         with self._mutex:
             self._start_failures += 1
             failures = self._start_failures
@@ -244,11 +244,11 @@ class ThreadingEngine:
                 )
                 self._broken.__cause__ = error
         if self._broken is None:
-            self._leave(worker, replace=True)
-            return
+            return self._leave(worker, replace=True)
         self._gone(worker)
         broken = self._broken
         self._drop_tasks(lambda task: task.claim() and task.fail(_again(broken)))
+        return True
 
     def _uncount(self) -> bool:
         """Take back this thread's token of ``idle``; False when a submitter counts on the thread."""
@@ -280,7 +280,7 @@ class ThreadingEngine:
 
         A submitter that saw neither an idle thread nor room for one counts on this one: so its place
         is given up first, and then, if there is work, somebody takes it again: this thread (the
-        answer is False), or with *replace* a new one.
+        answer is False), or with *replace* a new one, if one can be started at all.
         """
         with self._mutex:
             thread = self._threads.pop(worker)
@@ -290,10 +290,14 @@ class ThreadingEngine:
                 return False
             if needed:
                 self._leaving.add(thread)
-            self._gone(worker)
         if needed:
             self._grow(None)
-            self._leaving.discard(thread)
+            with self._mutex:
+                self._leaving.discard(thread)
+                if not self._threads:  # CPython 3.12 starts none once its end has begun
+                    self._threads[worker] = thread
+                    return False
+        self._gone(worker)
         return True
 
     def _gone(self, worker: Worker) -> None:
