@@ -55,11 +55,11 @@ class Fiber:
     def begin(self, job: Callable[[], None] | None, title: str, state: ActivityState, *, daemon: bool = False) -> None:
         """Become another activity, that runs *job*."""
         #: What the core keeps per activity.
-        self.state = state
-        self.job = job
-        self.title = title
+        self.state: ActivityState = state
+        self.job: Callable[[], None] | None = job
+        self.title: str = title
         #: Whether it only serves others.
-        self.daemon = daemon
+        self.daemon: bool = daemon
         #: What it is blocked in.
         self.parker: Parker | None = None
         #: To be raised where it is blocked.
@@ -136,7 +136,7 @@ class Hub:
         self.clock: Final = clock
         self.thread: Final = threading.get_ident()
         self.main: Final = Fiber("the main program", getcurrent())
-        self.current = self.main
+        self.current: Fiber = self.main
         #: Those that can run; the first one does, unless the order says otherwise.
         self.ready: Final[deque[Fiber]] = deque()
         self.timeouts: Final[list[tuple[float, int, Parker]]] = []
@@ -156,11 +156,11 @@ class Hub:
         self._closing = False
         self._pid = os.getpid()
         #: Whether it waits until somebody can run.
-        self.idle = False
+        self.idle: bool = False
         #: The files that are worth to be recorded also where they are ours.
         self.files: frozenset[str] = frozenset()
         #: How many operations the one that runs is in that nobody else may see half done.
-        self.undivided = 0
+        self.undivided: int = 0
         if watched:
             watch(self)
 
@@ -360,7 +360,7 @@ class Hub:
             self.ready.remove(fiber)
 
     def _go_on(self, *, again: bool = False) -> None:
-        """Let the next one run; the caller (who has a turn *again*) may go on too early where there was an interrupt."""
+        """Let the next one run; the caller, who may have a turn *again*, goes on too early after an interrupt."""
         try:
             if again:
                 self.ready.append(self.current)

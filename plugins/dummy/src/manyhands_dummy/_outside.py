@@ -30,7 +30,7 @@ class Outside:
 
     def __init__(self) -> None:
         #: Whether anybody waits for a descriptor or for another thread.
-        self.expected = False
+        self.expected: bool = False
         self._watched: dict[Parker, tuple[Mapping[int, int], bool]] = {}
         self._threads: set[Parker] = set()
         self._woken: deque[Parker] = deque()
