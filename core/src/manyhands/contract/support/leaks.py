@@ -91,10 +91,14 @@ def _describe(pid: int) -> str:
 
 def _threads() -> dict[object, str]:
     names = {thread.native_id: thread.name for thread in threading.enumerate()}
-    return {
-        tid: f"thread {tid} {names.get(int(tid)) or _text(f'/proc/self/task/{tid}/comm').strip()!r}"
-        for tid in _listing("/proc/self/task")
-    }
+    return {tid: f"thread {tid} {names.get(int(tid)) or _nameless(tid)!r}" for tid in _listing("/proc/self/task")}
+
+
+def _nameless(tid: str) -> str:
+    """What the kernel knows of a thread that is none of Python's, or has not begun, or is at its end."""
+    where = f"/proc/self/task/{tid}"
+    state = _text(f"{where}/stat").rpartition(")")[2].split()[:1]
+    return " ".join((_text(f"{where}/comm").strip(), *state, _text(f"{where}/wchan")))
 
 
 def _belongs_to_a_stranger(what: str) -> bool:
