@@ -135,32 +135,37 @@ class ThreadingEngine:
 
     # Growing.
 
-    def _grow(self, task: Runnable | None) -> None:
+    def _grow(self, task: Runnable | None) -> bool:
         """
         Start a thread if one may be started; *task* is refused if nobody is there to run it.
+
+        Returns:
+            False if one was to be started and could not be.
 
         A new thread may run finalizers before its starter goes on, and these may submit. So nobody
         waits here for another one who starts a thread: that one starts what is wanted meanwhile, too.
         """
         self._wanted.append(task)
-        self._start_wanted(task)
+        return self._start_wanted(task)
 
-    def _start_wanted(self, task: Runnable | None) -> None:
+    def _start_wanted(self, task: Runnable | None) -> bool:
+        could = True
         while self._wanted and self._starting.acquire(blocking=False):
             try:
-                self._start_thread(self._wanted.popleft(), task)
+                could &= self._start_thread(self._wanted.popleft(), task)
             except IndexError:  # somebody else was faster
                 pass
             finally:
                 self._starting.release()
+        return could
 
-    def _start_thread(self, wanted_for: Runnable | None, mine: Runnable | None) -> None:
+    def _start_thread(self, wanted_for: Runnable | None, mine: Runnable | None) -> bool:
         worker = Worker(f"{self._prefix}_{next(self._numbers)}")
         thread = threading.Thread(target=self._work, args=(worker,), name=worker.name, daemon=True)
         try:
             with self._mutex:
                 if len(self._threads) >= self._size:
-                    return
+                    return True
                 self._threads[worker] = thread
             thread.start()
         except BaseException as error:
@@ -172,6 +177,8 @@ class ThreadingEngine:
             log.warning("worker.not_started", worker=worker.name, reason=str(error))
             if not self._threads and wanted_for is not None:
                 _refuse(wanted_for, error, at_once=wanted_for is mine)
+            return False
+        return True
 
     # The life of a thread.
 
@@ -237,12 +244,13 @@ class ThreadingEngine:
         with self._mutex:
             self._start_failures += 1
             failures = self._start_failures
-            log.warning("worker.initializer_failed", worker=worker.name, error=repr(error), failures=failures)
             if failures >= _MOST_START_FAILURES and self._broken is None:
                 self._broken = InitializerError(
                     f"the initializer failed in {failures} workers in a row, last with {error!r}"
                 )
                 self._broken.__cause__ = error
+        # Not under the lock: what handles it may wait for another thread of ours.
+        log.warning("worker.initializer_failed", worker=worker.name, error=repr(error), failures=failures)
         if self._broken is None:
             return self._leave(worker, replace=True)
         self._gone(worker)
@@ -291,10 +299,10 @@ class ThreadingEngine:
             if needed:
                 self._leaving.add(thread)
         if needed:
-            self._grow(None)
+            could = self._grow(None)
             with self._mutex:
                 self._leaving.discard(thread)
-                if not self._threads:  # CPython 3.12 starts none once its end has begun
+                if not could and not self._threads:  # CPython 3.12 starts none once its end has begun
                     self._threads[worker] = thread
                     return False
         self._gone(worker)
