@@ -7,6 +7,7 @@ of the process looks now and then, and warns with the place.
 """
 
 import _thread
+import gc
 import os
 import sys
 import threading
@@ -30,7 +31,8 @@ _IDLE_SHARE: Final = 0.05
 
 _mutex = threading.Lock()
 _hubs: "dict[Hub, _Seen]" = {}
-_end: Final = threading.Event()
+#: Held until the thread is to end.
+_end = threading.Lock()
 #: Held as long as the thread runs.
 _ended = threading.Lock()
 
@@ -51,7 +53,7 @@ def watch(hub: "Hub") -> None:
             return
         _hubs[hub] = _Seen()
         if not _ended.locked():
-            _end.clear()
+            _end.acquire()
             _ended.acquire()
             # Not one of the module ``threading``: programs count those.
             _thread.start_new_thread(_look_after, ())
@@ -61,15 +63,15 @@ def forget(hub: "Hub") -> None:
     """It is closed; with the last one the thread ends."""
     with _mutex:
         if _hubs.pop(hub, None) is not None and not _hubs:
-            _end.set()
+            _end.release()
             with _ended:
                 pass
 
 
 def _renew() -> None:
     """In a forked child there is no such thread, and no hub that is to be used."""
-    global _mutex, _ended
-    _mutex, _ended = threading.Lock(), threading.Lock()
+    global _mutex, _end, _ended
+    _mutex, _end, _ended = threading.Lock(), threading.Lock(), threading.Lock()
     _hubs.clear()
 
 
@@ -79,9 +81,18 @@ if hasattr(os, "register_at_fork"):
 
 def _look_after() -> None:
     try:
-        while not _end.wait(_LOOK_S):
-            for hub, seen in tuple(_hubs.items()):
-                _look(hub, seen)
+        while not _end.acquire(True, _LOOK_S):  # which makes no object
+            # What is made here must not have the collector run here: finalizers may use the backend, but only in its
+            # own thread. It is off for less than the interpreter gives to a thread at once.
+            collects = gc.isenabled()
+            gc.disable()
+            try:
+                for hub, seen in tuple(_hubs.items()):
+                    _look(hub, seen)
+            finally:
+                if collects:
+                    gc.enable()
+        _end.release()
     finally:
         _ended.release()
 
